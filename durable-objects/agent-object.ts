@@ -1,0 +1,206 @@
+/**
+ * One agent's Durable Object: sockets, storage, alarm and calls, handed to the {@link Hub}, which decides.
+ *
+ * Calls and frames are taken one at a time (`#inTurn`), because the hub waits for D1 in between and the runtime would let
+ * the next one in. Every method that is not private can be called through the binding, so each checks the organization.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { HEARTBEAT, HEARTBEAT_ANSWER, SUBPROTOCOL, type Desired } from "../schema/protocol.ts";
+import { LIVE_CLOSE, LIVE_SOCKET_MS_MAX, type LiveMessage } from "../schema/live.ts";
+import { scopedDb } from "../schema/scoped-db.ts";
+import { Hub, type AgentSocket, type AgentSocketState, type Identity, type ViewerSocket } from "./hub.ts";
+import { jobRecord } from "./job-record.ts";
+import type { OrganizationFeed } from "./organization-feed.ts";
+import { hubStore } from "./storage.ts";
+
+export interface AgentObjectEnv {
+  readonly DB: D1Database;
+  readonly FEED: DurableObjectNamespace<OrganizationFeed>;
+}
+
+/** Headers by which the Worker, which has checked them, hands on who connects. They never come from outside. */
+export const KEY_HASH_HEADER = "x-migrate-key-hash";
+export const ORG_HEADER = "x-migrate-org";
+export const JOB_HEADER = "x-migrate-job";
+
+interface ViewerState {
+  readonly kind: "viewer";
+  readonly jobId: string;
+  readonly untilMs: number;
+}
+
+const VIEWERS_MAX = 1_000;
+
+export class AgentObject extends DurableObject<AgentObjectEnv> {
+  readonly #hub: Hub;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(context: DurableObjectState, env: AgentObjectEnv) {
+    super(context, env);
+    context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT, HEARTBEAT_ANSWER));
+    this.#hub = new Hub({
+      store: hubStore(context.storage.sql),
+      record: (orgId) => jobRecord(scopedDb(env.DB, orgId)),
+      agentSocket: () => this.#agentSockets()[0] ?? null,
+      viewers: () => this.#viewers(),
+      publish: (orgId, message) => this.#publish(orgId, message),
+      setAlarm: (atMs) => void (atMs === null ? context.storage.deleteAlarm() : context.storage.setAlarm(atMs)),
+      now: () => Date.now(),
+      log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
+    });
+  }
+
+  async initialize(identity: Omit<Identity, "revoked">): Promise<void> {
+    await this.#inTurn(async () => this.#hub.initialize(identity));
+  }
+
+  async authorize(keyHash: string): Promise<{ orgId: string; agentId: string } | null> {
+    return this.#hub.authorize(keyHash);
+  }
+
+  async setDesired(orgId: string, desired: Desired): Promise<void> {
+    await this.#inTurn(() => this.#hub.setDesired(orgId, desired));
+  }
+
+  async revoke(orgId: string): Promise<void> {
+    await this.#inTurn(async () => this.#hub.revoke(orgId));
+  }
+
+  async checkPresence(orgId: string): Promise<void> {
+    await this.#inTurn(() => this.#hub.checkPresence(orgId));
+  }
+
+  async watch(orgId: string): Promise<void> {
+    this.#hub.watch(orgId);
+  }
+
+  /** An upgrade, from an agent (with the hash of its key) or from a dashboard (with organization and job). */
+  override async fetch(request: Request): Promise<Response> {
+    const keyHash = request.headers.get(KEY_HASH_HEADER);
+    return await this.#inTurn(async () =>
+      keyHash === null ? await this.#connectViewer(request) : this.#connectAgent(keyHash),
+    );
+  }
+
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    if (isViewer(socket)) return;
+    await this.#inTurn(async () => {
+      if (typeof message !== "string") return socket.close(1003, "text only");
+      try {
+        await this.#hub.frame(agentSocket(socket), message);
+      } catch (error) {
+        // Not acked, so the agent says it again on its next socket.
+        console.error(JSON.stringify({ event: "frame_failed", reason: String(error) }));
+        socket.close(1011, "could not be stored");
+      }
+    });
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    // 1005 and 1006 say how it ended and cannot be sent.
+    socket.close(code === 1005 || code === 1006 ? 1000 : code, "");
+    await this.#closed(socket, code === 1000);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.#closed(socket, false);
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#inTurn(() => this.#hub.alarm());
+  }
+
+  #connectAgent(keyHash: string): Response {
+    // Asked again in here, where nothing can have changed in between.
+    if (this.#hub.authorize(keyHash) === null) return new Response("Unauthorized", { status: 401 });
+    const older = this.#agentSockets();
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, ["agent"]);
+    this.#hub.connected(agentSocket(server), older);
+    return new Response(null, { status: 101, webSocket: client, headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL } });
+  }
+
+  async #connectViewer(request: Request): Promise<Response> {
+    const orgId = request.headers.get(ORG_HEADER) ?? "";
+    const jobId = request.headers.get(JOB_HEADER) ?? "";
+    if (this.#viewers().length >= VIEWERS_MAX) return new Response("Too many viewers", { status: 503 });
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server, ["viewer"]);
+    const state: ViewerState = { kind: "viewer", jobId, untilMs: Date.now() + LIVE_SOCKET_MS_MAX };
+    server.serializeAttachment(state);
+    await this.#hub.viewerJoined(orgId, viewerSocket(server));
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  async #closed(socket: WebSocket, clean: boolean): Promise<void> {
+    await this.#inTurn(async () => {
+      if (isViewer(socket)) this.#hub.viewersChanged();
+      else await this.#hub.disconnected(clean);
+    });
+  }
+
+  #agentSockets(): AgentSocket[] {
+    return this.ctx.getWebSockets("agent").filter(isOpen).map(agentSocket);
+  }
+
+  #viewers(): ViewerSocket[] {
+    const viewers: ViewerSocket[] = [];
+    for (const socket of this.ctx.getWebSockets("viewer").filter(isOpen)) {
+      const viewer = viewerSocket(socket);
+      // The page connects again, and its session is looked at again.
+      if (viewer.untilMs < Date.now()) viewer.close(LIVE_CLOSE.checkSession, "session check");
+      else viewers.push(viewer);
+    }
+    return viewers;
+  }
+
+  async #publish(orgId: string, message: LiveMessage): Promise<boolean> {
+    try {
+      return await this.env.FEED.getByName(orgId).publish(orgId, message);
+    } catch (error) {
+      // The feed only shows; what is durable is durable already.
+      console.error(JSON.stringify({ event: "feed_failed", reason: String(error) }));
+      return false;
+    }
+  }
+
+  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+    const result = this.#turn.then(act);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function agentSocket(socket: WebSocket): AgentSocket {
+  return {
+    get state() {
+      return socket.deserializeAttachment() as AgentSocketState;
+    },
+    setState: (state) => socket.serializeAttachment(state),
+    send: (text) => sendQuietly(socket, text),
+    close: (code, reason) => socket.close(code, reason),
+  };
+}
+
+function viewerSocket(socket: WebSocket): ViewerSocket {
+  const { jobId, untilMs } = socket.deserializeAttachment() as ViewerState;
+  return {
+    jobId,
+    untilMs,
+    send: (text) => sendQuietly(socket, text),
+    close: (code, reason) => socket.close(code, reason),
+  };
+}
+
+/** A socket that closed a moment ago throws; its close event is on the way and does the rest. */
+function sendQuietly(socket: WebSocket, text: string): void {
+  if (isOpen(socket)) socket.send(text);
+}
+
+function isOpen(socket: WebSocket): boolean {
+  return socket.readyState === WebSocket.OPEN;
+}
+
+function isViewer(socket: WebSocket): boolean {
+  return (socket.deserializeAttachment() as { kind?: string } | null)?.kind === "viewer";
+}

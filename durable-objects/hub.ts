@@ -1,0 +1,545 @@
+/**
+ * The hub: everything an agent's object decides, without knowing that it lives in a Durable Object.
+ *
+ * It holds what is wanted of the agent's jobs and says it again until the agent has confirmed that revision; it takes the
+ * agent's events in order, makes them durable and only then acks them; it keeps the newest progress in memory for the
+ * dashboards that watch. `agent-object.ts` hands in storage, D1, sockets, alarm and clock, and calls one method at a
+ * time. Rules: `docs/spec.md`, section L.
+ */
+import { isFinal, type JobStatus, type JobTotals } from "../schema/job.ts";
+import type { LiveJob, LiveMessage } from "../schema/live.ts";
+import {
+  CLOSE,
+  HEARTBEAT_SECONDS,
+  HELLO_LIMIT_MS,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  readAgentFrame,
+  REPORT_SECONDS_UNWATCHED,
+  REPORT_SECONDS_WATCHED,
+  type AgentMessage,
+  type Applied,
+  type Desired,
+  type Hello,
+  type HubMessage,
+  type JobEvent,
+  type Progress,
+  type Result,
+} from "../schema/protocol.ts";
+import { PROGRESS_ROW_MS, type JobRecord } from "./job-record.ts";
+
+/** A socket that is gone this long makes the agent offline. */
+export const OFFLINE_AFTER_MS = 90_000;
+/** A desired state that is not confirmed in this time means that the socket is dead. */
+export const CONFIRM_LIMIT_MS = 15_000;
+
+export interface Identity {
+  readonly orgId: string;
+  readonly agentId: string;
+  /** SHA-256 of the agent's key, in hex. */
+  readonly keyHash: string;
+  readonly revoked: boolean;
+}
+
+export interface SessionState {
+  readonly epoch: number;
+  /** Highest event that is durable. */
+  readonly eventSeq: number;
+  /** When the agent counts as offline unless it is back. */
+  readonly offlineDueMs: number | null;
+}
+
+export interface DesiredRecord {
+  readonly desired: Desired;
+  readonly applied: boolean;
+}
+
+/** What survives the object; every call is durable before anything is sent after it. */
+export interface HubStore {
+  identity(): Identity | null;
+  setIdentity(identity: Identity): void;
+  session(): SessionState;
+  setSession(session: SessionState): void;
+  desired(): DesiredRecord[];
+  setDesired(record: DesiredRecord): void;
+  dropDesired(jobId: string): void;
+}
+
+/** What is remembered with an agent's socket, also while the object hibernates. */
+export interface AgentSocketState {
+  readonly kind: "agent";
+  readonly sessionEpoch: number;
+  readonly sent: number;
+  readonly received: number;
+  readonly connectedMs: number;
+  readonly welcomed: boolean;
+  readonly reportSeconds: number;
+  /** When desired states that are not confirmed yet were sent first. */
+  readonly unconfirmedSinceMs: number | null;
+  /** When each running job's totals went to D1 last. */
+  readonly flushedMs: Readonly<Record<string, number>>;
+}
+
+export interface AgentSocket {
+  readonly state: AgentSocketState;
+  setState(state: AgentSocketState): void;
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+export interface ViewerSocket {
+  readonly jobId: string;
+  readonly untilMs: number;
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+export interface HubWorld {
+  readonly store: HubStore;
+  record(orgId: string): JobRecord;
+  /** The live agent socket, if there is one; an older one that is being closed does not count. */
+  agentSocket(): AgentSocket | null;
+  viewers(): ViewerSocket[];
+  /** Tells the organization's feed; resolves with whether anybody watches it. */
+  publish(orgId: string, message: LiveMessage): Promise<boolean>;
+  /** Replaces the one alarm there is; null = none. */
+  setAlarm(atMs: number | null): void;
+  now(): number;
+  log(event: string, fields: Record<string, string | number | boolean | null>): void;
+}
+
+/** Only the newest jobs are kept in memory; an agent runs few at once. */
+const LIVE_KEPT_MAX = 64;
+
+export class Hub {
+  readonly #world: HubWorld;
+  readonly #live = new Map<string, LiveJob>();
+  #feedWatched = false;
+
+  constructor(world: HubWorld) {
+    this.#world = world;
+  }
+
+  // --- registration and authority ---
+
+  initialize(identity: Omit<Identity, "revoked">): void {
+    const present = this.#world.store.identity();
+    if (present !== null && present.orgId !== identity.orgId) throw new Error("The object belongs to another organization");
+    this.#world.store.setIdentity({ ...identity, revoked: false });
+  }
+
+  /** Who holds this key; null for a wrong key, a revoked agent, and an object that was never registered. */
+  authorize(keyHash: string): { orgId: string; agentId: string } | null {
+    const identity = this.#world.store.identity();
+    if (identity === null || identity.revoked || !equalHashes(identity.keyHash, keyHash)) return null;
+    return { orgId: identity.orgId, agentId: identity.agentId };
+  }
+
+  revoke(orgId: string): void {
+    const identity = this.#own(orgId);
+    this.#world.store.setIdentity({ ...identity, revoked: true });
+    this.#world.agentSocket()?.close(CLOSE.revoked, "revoked");
+  }
+
+  online(): boolean {
+    return this.#world.agentSocket()?.state.welcomed === true;
+  }
+
+  // --- what is wanted ---
+
+  /** Takes what is wanted of a job, and says it at once if the agent is there. Older revisions change nothing. */
+  async setDesired(orgId: string, desired: Desired): Promise<void> {
+    this.#own(orgId);
+    const held = this.#world.store.desired().find((record) => record.desired.jobId === desired.jobId);
+    if (held === undefined || isNewer(desired, held.desired)) {
+      this.#world.store.setDesired({ desired, applied: false });
+    }
+    const socket = this.#world.agentSocket();
+    if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
+    const live = await this.#liveJob(orgId, desired.jobId);
+    if (live !== null) await this.#show(orgId, { ...live, ...wanted(desired, live) });
+  }
+
+  // --- the agent's socket ---
+
+  /** A socket that was authorized. The one before it is superseded. */
+  connected(socket: AgentSocket, older: readonly AgentSocket[]): void {
+    for (const other of older) other.close(CLOSE.superseded, "superseded by a newer session");
+    socket.setState({
+      kind: "agent",
+      sessionEpoch: 0,
+      sent: 0,
+      received: 0,
+      connectedMs: this.#world.now(),
+      welcomed: false,
+      reportSeconds: REPORT_SECONDS_UNWATCHED,
+      unconfirmedSinceMs: null,
+      flushedMs: {},
+    });
+    this.#arm();
+  }
+
+  /** One frame, whole. Resolves when everything in it is durable and acked. */
+  async frame(socket: AgentSocket, text: string): Promise<void> {
+    const identity = this.#world.store.identity();
+    if (identity === null || identity.revoked) return socket.close(CLOSE.revoked, "revoked");
+    try {
+      const { envelope, messages } = readAgentFrame(text);
+      const { state } = socket;
+      if (envelope.s !== state.sessionEpoch) throw new ProtocolError(`Session ${envelope.s} is not ${state.sessionEpoch}`);
+      if (envelope.n <= state.received) return;
+      socket.setState({ ...state, received: envelope.n });
+      await this.#take(identity, socket, messages);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#world.log("frame_refused", { agentId: identity.agentId, reason: error.message.slice(0, 500) });
+      socket.close(CLOSE.protocol, "protocol error");
+    }
+  }
+
+  /** The agent's socket closed; `clean` when the agent said good-bye. */
+  async disconnected(clean: boolean): Promise<void> {
+    const identity = this.#world.store.identity();
+    if (identity === null || this.#world.agentSocket() !== null) return;
+    if (clean || identity.revoked) return await this.#offline(identity, this.#world.now());
+    const session = this.#world.store.session();
+    this.#world.store.setSession({ ...session, offlineDueMs: this.#world.now() + OFFLINE_AFTER_MS });
+    this.#arm();
+  }
+
+  /** Called about presence by the sweep: a process that died with its sockets never heard them close. */
+  async checkPresence(orgId: string): Promise<void> {
+    this.#own(orgId);
+    if (this.#world.agentSocket() !== null || this.#world.store.session().offlineDueMs !== null) return;
+    await this.disconnected(false);
+  }
+
+  /** Does what is due. Idempotent: an alarm may come twice. */
+  async alarm(): Promise<void> {
+    const now = this.#world.now();
+    const socket = this.#world.agentSocket();
+    if (socket !== null) {
+      if (!socket.state.welcomed && now >= socket.state.connectedMs + HELLO_LIMIT_MS) {
+        socket.close(CLOSE.helloTimeout, "no hello in time");
+      } else if (socket.state.unconfirmedSinceMs !== null && now >= socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS) {
+        // The agent connects again and gets everything in `welcome`.
+        socket.close(1011, "no confirmation in time");
+      }
+    }
+    const identity = this.#world.store.identity();
+    const { offlineDueMs } = this.#world.store.session();
+    if (identity !== null && offlineDueMs !== null && now >= offlineDueMs && this.#world.agentSocket() === null) {
+      await this.#offline(identity, offlineDueMs - OFFLINE_AFTER_MS);
+    }
+    this.#arm();
+  }
+
+  // --- dashboards ---
+
+  /** What a new viewer of a job sees first. */
+  async viewerJoined(orgId: string, viewer: ViewerSocket): Promise<void> {
+    this.#own(orgId);
+    const live = await this.#liveJob(orgId, viewer.jobId);
+    viewer.send(liveText({ type: "snapshot", jobs: live === null ? [] : [live] }));
+    this.#setReportRate();
+  }
+
+  viewersChanged(): void {
+    this.#setReportRate();
+  }
+
+  /** Somebody opened the organization's feed. */
+  watch(orgId: string): void {
+    this.#own(orgId);
+    this.#feedWatched = true;
+    this.#setReportRate();
+  }
+
+  // --- messages, one by one ---
+
+  async #take(identity: Identity, socket: AgentSocket, messages: readonly AgentMessage[]): Promise<void> {
+    const acked: Record<string, number> = {};
+    let eventTaken = false;
+    for (const message of messages) {
+      if (message.type === "hello") {
+        await this.#hello(identity, socket, message);
+        continue;
+      }
+      if (!socket.state.welcomed) throw new ProtocolError(`"${message.type}" before "hello"`);
+      switch (message.type) {
+        case "ready":
+        case "bye":
+          break;
+        case "applied":
+          await this.#applied(identity, socket, message);
+          break;
+        case "progress":
+          await this.#progress(identity, socket, message);
+          acked[message.jobId] = message.seq;
+          break;
+        case "event":
+        case "result":
+          await this.#event(identity, message);
+          eventTaken = true;
+          break;
+      }
+    }
+    if (eventTaken || Object.keys(acked).length > 0) {
+      this.#send(socket, { type: "ack", eventSeq: this.#world.store.session().eventSeq, progress: acked });
+    }
+  }
+
+  async #hello(identity: Identity, socket: AgentSocket, hello: Hello): Promise<void> {
+    if (socket.state.welcomed) throw new ProtocolError('"hello" twice');
+    if (hello.protocolMin > PROTOCOL_VERSION || hello.protocolMax < PROTOCOL_VERSION) {
+      this.#send(socket, { type: "error", code: "UPGRADE_NEEDED", message: `The server speaks version ${PROTOCOL_VERSION}` });
+      return socket.close(CLOSE.upgradeNeeded, "upgrade needed");
+    }
+    const session = this.#world.store.session();
+    const epoch = session.epoch + 1;
+    this.#world.store.setSession({ ...session, epoch, offlineDueMs: null });
+    await this.#record(identity).online(identity.agentId, hello, this.#world.now());
+
+    for (const { desired, applied } of this.#world.store.desired()) {
+      const [appliedEpoch, appliedRev] = hello.applied[desired.jobId] ?? [0, 0];
+      const known = appliedEpoch === desired.epoch && appliedRev >= desired.rev;
+      if (known && !applied) await this.#confirmed(identity, { desired, applied: true }, desired.rev);
+      // The agent lost its state, or never wrote it: say it again.
+      if (!known && applied) this.#world.store.setDesired({ desired, applied: false });
+    }
+    const unconfirmed = this.#unconfirmed();
+    const reportSeconds = this.#watched() ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
+    socket.setState({
+      ...socket.state,
+      sessionEpoch: epoch,
+      welcomed: true,
+      reportSeconds,
+      unconfirmedSinceMs: unconfirmed.length > 0 ? this.#world.now() : null,
+    });
+    this.#send(socket, {
+      type: "welcome",
+      protocol: PROTOCOL_VERSION,
+      agentId: identity.agentId,
+      sessionEpoch: epoch,
+      serverTime: new Date(this.#world.now()).toISOString(),
+      heartbeatSeconds: HEARTBEAT_SECONDS,
+      reportSeconds,
+      eventSeqHeld: session.eventSeq,
+      desired: unconfirmed,
+    });
+    this.#arm();
+    await this.#presence(identity, true);
+  }
+
+  async #applied(identity: Identity, socket: AgentSocket, message: Applied): Promise<void> {
+    const held = this.#world.store.desired().find((record) => record.desired.jobId === message.jobId);
+    if (held !== undefined && held.desired.epoch === message.epoch && message.rev >= held.desired.rev && !held.applied) {
+      await this.#confirmed(identity, held, message.rev);
+    }
+    if (this.#unconfirmed().length === 0) {
+      socket.setState({ ...socket.state, unconfirmedSinceMs: null });
+      this.#arm();
+    }
+  }
+
+  async #confirmed(identity: Identity, { desired }: DesiredRecord, rev: number): Promise<void> {
+    const message = { type: "applied", jobId: desired.jobId, epoch: desired.epoch, rev, result: "ok" } as const;
+    await this.#record(identity).applied(message, this.#world.now());
+    if (desired.state === "cancel") this.#world.store.dropDesired(desired.jobId);
+    else this.#world.store.setDesired({ desired, applied: true });
+  }
+
+  async #progress(identity: Identity, socket: AgentSocket, message: Progress): Promise<void> {
+    const live = await this.#liveJob(identity.orgId, message.jobId);
+    if (live === null || live.epoch !== message.epoch || isFinal(live.status)) return;
+    const now = this.#world.now();
+    if (now - (socket.state.flushedMs[message.jobId] ?? 0) >= PROGRESS_ROW_MS) {
+      await this.#record(identity).progress(message, now);
+      socket.setState({ ...socket.state, flushedMs: { ...socket.state.flushedMs, [message.jobId]: now } });
+    }
+    await this.#show(identity.orgId, {
+      ...live,
+      totals: risen(live.totals, message.totals),
+      bytesInFlight: message.bytesInFlight,
+      bytesPerSecond: message.bytesPerSecond,
+      secondsRemaining: message.secondsRemaining,
+      currentPath: message.currentPath,
+    });
+  }
+
+  /** Durable first, then counted as held, then acked. A repeated or overtaken event changes nothing. */
+  async #event(identity: Identity, message: JobEvent | Result): Promise<void> {
+    const session = this.#world.store.session();
+    if (message.eventSeq <= session.eventSeq) return;
+    if (message.eventSeq !== session.eventSeq + 1) {
+      throw new ProtocolError(`Event ${message.eventSeq} came, ${session.eventSeq + 1} is next`);
+    }
+    const record = this.#record(identity);
+    if (message.type === "result") await record.result(message, this.#world.now());
+    else if (message.event.kind === "phase") await record.phase(message, this.#world.now());
+    else await record.failures(message);
+    this.#world.store.setSession({ ...this.#world.store.session(), eventSeq: message.eventSeq });
+
+    const live = await this.#liveJob(identity.orgId, message.jobId);
+    if (live === null || live.epoch !== message.epoch) return;
+    if (message.type === "result") {
+      this.#dropFinished(message);
+      await this.#show(identity.orgId, ended(live, message));
+    } else if (message.event.kind === "phase" && !isFinal(live.status)) {
+      const totals = risen(live.totals, message.event.totals);
+      await this.#show(identity.orgId, { ...quiet(live), status: message.event.phase, totals });
+    }
+  }
+
+  /** A finished job is wanted no more; a retry brings it back under a new epoch. */
+  #dropFinished(message: Result): void {
+    const held = this.#world.store.desired().find((record) => record.desired.jobId === message.jobId);
+    if (held !== undefined && held.desired.epoch === message.epoch) this.#world.store.dropDesired(message.jobId);
+  }
+
+  async #offline(identity: Identity, lastSeenMs: number): Promise<void> {
+    await this.#record(identity).offline(identity.agentId, lastSeenMs);
+    this.#world.store.setSession({ ...this.#world.store.session(), offlineDueMs: null });
+    await this.#presence(identity, false);
+  }
+
+  // --- showing ---
+
+  async #presence({ orgId, agentId }: Identity, online: boolean): Promise<void> {
+    for (const [jobId, live] of this.#live) {
+      this.#live.set(jobId, { ...(online ? live : quiet(live)), agentOnline: online, updatedAt: this.#timestamp() });
+    }
+    const message: LiveMessage = { type: "agent", agentId, online };
+    for (const viewer of this.#world.viewers()) viewer.send(liveText(message));
+    await this.#publish(orgId, message);
+  }
+
+  async #show(orgId: string, state: LiveJob): Promise<void> {
+    const job = { ...state, updatedAt: this.#timestamp(), agentOnline: this.online() };
+    this.#keep(job);
+    const message: LiveMessage = { type: "job", job };
+    for (const viewer of this.#world.viewers()) if (viewer.jobId === job.jobId) viewer.send(liveText(message));
+    await this.#publish(orgId, message);
+  }
+
+  async #publish(orgId: string, message: LiveMessage): Promise<void> {
+    this.#feedWatched = await this.#world.publish(orgId, message);
+    this.#setReportRate();
+  }
+
+  #keep(job: LiveJob): void {
+    this.#live.delete(job.jobId);
+    this.#live.set(job.jobId, job);
+    const oldest = this.#live.keys().next().value;
+    if (this.#live.size > LIVE_KEPT_MAX && oldest !== undefined) this.#live.delete(oldest);
+  }
+
+  async #liveJob(orgId: string, jobId: string): Promise<LiveJob | null> {
+    const wantedEpoch = this.#world.store.desired().find((record) => record.desired.jobId === jobId)?.desired.epoch;
+    const kept = this.#live.get(jobId);
+    if (kept !== undefined && (wantedEpoch === undefined || kept.epoch === wantedEpoch)) return kept;
+    // Not in memory after a sleep, or a new epoch: D1 knows.
+    const stored = await this.#world.record(orgId).live(jobId);
+    if (stored !== null) this.#keep(stored);
+    return stored;
+  }
+
+  #watched(): boolean {
+    return this.#feedWatched || this.#world.viewers().length > 0;
+  }
+
+  #setReportRate(): void {
+    const socket = this.#world.agentSocket();
+    const seconds = this.#watched() ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
+    if (socket === null || !socket.state.welcomed || socket.state.reportSeconds === seconds) return;
+    socket.setState({ ...socket.state, reportSeconds: seconds });
+    this.#send(socket, { type: "report_rate", seconds });
+  }
+
+  // --- sending ---
+
+  #unconfirmed(): Desired[] {
+    return this.#world.store
+      .desired()
+      .filter((record) => !record.applied)
+      .map((record) => record.desired);
+  }
+
+  #sendUnconfirmed(socket: AgentSocket): void {
+    for (const desired of this.#unconfirmed()) this.#send(socket, desired);
+    const { unconfirmedSinceMs } = socket.state;
+    socket.setState({ ...socket.state, unconfirmedSinceMs: unconfirmedSinceMs ?? this.#world.now() });
+    this.#arm();
+  }
+
+  #send(socket: AgentSocket, message: HubMessage): void {
+    const { state } = socket;
+    const frame = { v: PROTOCOL_VERSION, s: state.sessionEpoch, n: state.sent + 1, a: state.received, m: [message] };
+    socket.setState({ ...state, sent: frame.n });
+    socket.send(JSON.stringify(frame));
+  }
+
+  /** One alarm, at the first thing that is due; none when nothing is, so that an idle agent costs nothing. */
+  #arm(): void {
+    const due: number[] = [];
+    const socket = this.#world.agentSocket();
+    if (socket !== null) {
+      if (!socket.state.welcomed) due.push(socket.state.connectedMs + HELLO_LIMIT_MS);
+      if (socket.state.unconfirmedSinceMs !== null) due.push(socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS);
+    }
+    const { offlineDueMs } = this.#world.store.session();
+    if (offlineDueMs !== null) due.push(offlineDueMs);
+    this.#world.setAlarm(due.length > 0 ? Math.min(...due) : null);
+  }
+
+  #own(orgId: string): Identity {
+    const identity = this.#world.store.identity();
+    if (identity === null || identity.orgId !== orgId) throw new Error("The object belongs to another organization");
+    return identity;
+  }
+
+  #record(identity: Identity): JobRecord {
+    return this.#world.record(identity.orgId);
+  }
+
+  #timestamp(): string {
+    return new Date(this.#world.now()).toISOString();
+  }
+}
+
+function isNewer(desired: Desired, than: Desired): boolean {
+  return desired.epoch > than.epoch || (desired.epoch === than.epoch && desired.rev > than.rev);
+}
+
+/** What a new wish changes at once for those who look: a cancel is immediate, everything else waits for the agent. */
+function wanted(desired: Desired, live: LiveJob): Pick<LiveJob, "desiredState" | "status"> {
+  const status: JobStatus = desired.state === "cancel" && !isFinal(live.status) ? "cancelled" : live.status;
+  return { desiredState: desired.state, status };
+}
+
+function quiet(live: LiveJob): LiveJob {
+  return { ...live, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
+}
+
+function ended(live: LiveJob, { report }: Result): LiveJob {
+  const status = live.status === "cancelled" ? live.status : report.outcome;
+  return { ...quiet(live), bytesInFlight: 0, status, totals: risen(live.totals, report.totals), error: report.error };
+}
+
+function risen(before: JobTotals, after: JobTotals): JobTotals {
+  const totals = { ...after };
+  for (const key of Object.keys(totals) as (keyof JobTotals)[]) totals[key] = Math.max(before[key], after[key]);
+  return totals;
+}
+
+function liveText(message: LiveMessage): string {
+  return JSON.stringify(message);
+}
+
+/** Compares in a time that does not depend on where two hashes differ. */
+function equalHashes(left: string, right: string): boolean {
+  if (left.length !== right.length) return false;
+  let difference = 0;
+  for (let index = 0; index < left.length; index++) difference |= left.charCodeAt(index) ^ right.charCodeAt(index);
+  return difference === 0;
+}

@@ -1,0 +1,182 @@
+/**
+ * What an agent's object writes into D1, and when: presence, applied revisions, phases, failures, results, and totals at
+ * most once per {@link PROGRESS_ROW_MS} and job. Every write is guarded by the epoch and harmless when repeated.
+ */
+import { and, desc, eq, isNull, lt, notInArray, sql } from "drizzle-orm";
+import { FAILURES_KEPT_MAX, FINAL_STATUSES, isFinal, type JobTotals } from "../schema/job.ts";
+import type { LiveJob } from "../schema/live.ts";
+import { LIVE_JOBS_MAX } from "../schema/live.ts";
+import type { Applied, Hello, JobEvent, Progress, Result } from "../schema/protocol.ts";
+import type { ScopedDb } from "../schema/scoped-db.ts";
+import { agents, jobFailures, jobs } from "../schema/tables.ts";
+
+/** `docs/spec.md` L7: one row per running job in this time at most, whatever the number of files. */
+export const PROGRESS_ROW_MS = 30_000;
+
+export type JobRecord = ReturnType<typeof jobRecord>;
+
+export function jobRecord(db: ScopedDb) {
+  const notFinal = notInArray(jobs.status, [...FINAL_STATUSES]);
+
+  return {
+    async online(agentId: string, hello: Hello, nowMs: number): Promise<void> {
+      const facts = { host: hello.host, os: hello.os, arch: hello.arch, version: hello.agentVersion };
+      await db.batch([
+        db.update(
+          agents,
+          { ...facts, status: "online", lastSeenAt: nowMs, freeDiskBytes: hello.freeDiskBytes },
+          and(eq(agents.id, agentId), isNull(agents.revokedAt)),
+        ),
+      ]);
+    },
+
+    async offline(agentId: string, lastSeenMs: number): Promise<void> {
+      const where = and(eq(agents.id, agentId), eq(agents.status, "online"));
+      await db.batch([db.update(agents, { status: "offline", lastSeenAt: lastSeenMs }, where)]);
+    },
+
+    async applied(message: Applied, nowMs: number): Promise<void> {
+      const where = and(ofEpoch(message), lt(jobs.appliedRev, message.rev));
+      await db.batch([db.update(jobs, { appliedRev: message.rev, updatedAt: nowMs }, where)]);
+    },
+
+    async phase(message: JobEvent, nowMs: number): Promise<void> {
+      if (message.event.kind !== "phase") return;
+      const { phase, totals } = message.event;
+      const startedAt = sql`coalesce(${jobs.startedAt}, ${Date.parse(message.at)})`;
+      await db.batch([
+        db.update(
+          jobs,
+          { status: phase, ...risen(totals), startedAt, updatedAt: nowMs },
+          and(ofEpoch(message), notFinal),
+        ),
+      ]);
+    },
+
+    async failures(message: JobEvent): Promise<void> {
+      if (message.event.kind !== "files_failed") return;
+      const { first, failures } = message.event;
+      const writes = failures
+        .map((failure, index) => ({ ...failure, number: first + index }))
+        .filter((failure) => failure.number < FAILURES_KEPT_MAX)
+        .map((failure) => {
+          const row = { jobId: message.jobId, epoch: message.epoch, ...failure };
+          return db.insert(jobFailures, row, { ignoreConflict: true });
+        });
+      const [head, ...tail] = writes;
+      if (head !== undefined) await db.batch([head, ...tail]);
+    },
+
+    async progress(message: Progress, nowMs: number): Promise<void> {
+      const where = and(ofEpoch(message), notFinal, lt(jobs.progressSeq, message.seq));
+      await db.batch([
+        db.update(jobs, { ...risen(message.totals), progressSeq: message.seq, updatedAt: nowMs }, where),
+      ]);
+    },
+
+    /** The end of an epoch. After a cancel it only adds the counts: the job stays cancelled. */
+    async result(message: Result, nowMs: number): Promise<void> {
+      const { report } = message;
+      const common = { ...risen(report.totals), report, updatedAt: nowMs };
+      const unreported = and(ofEpoch(message), isNull(jobs.report));
+      await db.batch([
+        db.update(jobs, common, and(unreported, eq(jobs.status, "cancelled"))),
+        db.update(
+          jobs,
+          {
+            ...common,
+            status: report.outcome,
+            error: report.error,
+            startedAt: sql`coalesce(${jobs.startedAt}, ${Date.parse(report.startedAt)})`,
+            finishedAt: nowMs,
+          },
+          and(unreported, notFinal),
+        ),
+      ]);
+    },
+
+    async live(jobId: string): Promise<LiveJob | null> {
+      return (await select(eq(jobs.id, jobId), 1))[0] ?? null;
+    },
+
+    async activeLive(): Promise<LiveJob[]> {
+      return await select(notFinal, LIVE_JOBS_MAX);
+    },
+  };
+
+  async function select(where: ReturnType<typeof and>, limit: number): Promise<LiveJob[]> {
+    const rows = await db.select({ ...LIVE_FIELDS, agentStatus: agents.status }, jobs, {
+      join: [{ table: agents, on: eq(agents.id, jobs.agentId) }],
+      where,
+      orderBy: desc(jobs.id),
+      limit,
+    });
+    return rows.map(({ agentStatus, updatedAt, ...row }) => ({
+      jobId: row.jobId,
+      agentId: row.agentId,
+      epoch: row.epoch,
+      status: row.status,
+      desiredState: row.desiredState,
+      totals: totalsOf(row),
+      bytesInFlight: 0,
+      bytesPerSecond: 0,
+      secondsRemaining: null,
+      currentPath: null,
+      error: isFinal(row.status) ? row.error : null,
+      agentOnline: agentStatus === "online",
+      updatedAt: new Date(updatedAt).toISOString(),
+    }));
+  }
+}
+
+const LIVE_FIELDS = {
+  jobId: jobs.id,
+  agentId: jobs.agentId,
+  epoch: jobs.epoch,
+  status: jobs.status,
+  desiredState: jobs.desiredState,
+  error: jobs.error,
+  updatedAt: jobs.updatedAt,
+  filesTotal: jobs.filesTotal,
+  filesCompleted: jobs.filesCompleted,
+  filesFailed: jobs.filesFailed,
+  filesSkipped: jobs.filesSkipped,
+  filesVerified: jobs.filesVerified,
+  bytesTotal: jobs.bytesTotal,
+  bytesCompleted: jobs.bytesCompleted,
+  bytesFailed: jobs.bytesFailed,
+  bytesSkipped: jobs.bytesSkipped,
+  bytesSent: jobs.bytesSent,
+};
+
+/** The totals among a row's columns. */
+export function totalsOf(row: JobTotals): JobTotals {
+  return {
+    filesTotal: row.filesTotal,
+    filesCompleted: row.filesCompleted,
+    filesFailed: row.filesFailed,
+    filesSkipped: row.filesSkipped,
+    filesVerified: row.filesVerified,
+    bytesTotal: row.bytesTotal,
+    bytesCompleted: row.bytesCompleted,
+    bytesFailed: row.bytesFailed,
+    bytesSkipped: row.bytesSkipped,
+    bytesSent: row.bytesSent,
+  };
+}
+
+function ofEpoch(message: { jobId: string; epoch: number }) {
+  return and(eq(jobs.id, message.jobId), eq(jobs.epoch, message.epoch));
+}
+
+/**
+ * Totals as column values that cannot fall: an event that was kept back while the link was down may be older than the
+ * progress that overtook it (I-03).
+ */
+function risen(totals: JobTotals) {
+  const risen: Record<string, unknown> = {};
+  for (const key of Object.keys(totals) as (keyof JobTotals)[]) {
+    risen[key] = sql`max(${jobs[key]}, ${totals[key]})`;
+  }
+  return risen as Record<keyof JobTotals, ReturnType<typeof sql>>;
+}

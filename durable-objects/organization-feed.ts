@@ -1,0 +1,95 @@
+/**
+ * The feed of one organization: the newest state of its active jobs, from all its agents' objects to all its dashboards.
+ * It keeps nothing durable; what it does not remember after a sleep it reads from D1 for the next viewer.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { isFinal } from "../schema/job.ts";
+import { LIVE_CLOSE, LIVE_JOBS_MAX, LIVE_SOCKET_MS_MAX, type LiveJob, type LiveMessage } from "../schema/live.ts";
+import { HEARTBEAT, HEARTBEAT_ANSWER } from "../schema/protocol.ts";
+import { scopedDb } from "../schema/scoped-db.ts";
+import { ORG_HEADER, type AgentObject } from "./agent-object.ts";
+import { jobRecord } from "./job-record.ts";
+
+export interface OrganizationFeedEnv {
+  readonly DB: D1Database;
+  readonly AGENT: DurableObjectNamespace<AgentObject>;
+}
+
+const VIEWERS_MAX = 1_000;
+
+export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
+  readonly #jobs = new Map<string, LiveJob>();
+
+  constructor(context: DurableObjectState, env: OrganizationFeedEnv) {
+    super(context, env);
+    context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT, HEARTBEAT_ANSWER));
+  }
+
+  /** Hands a state on to who watches; resolves with whether anybody does. */
+  async publish(orgId: string, message: LiveMessage): Promise<boolean> {
+    this.#assertOwn(orgId);
+    if (message.type === "job") this.#keep(message.job);
+    if (message.type === "agent") this.#setOnline(message.agentId, message.online);
+    const viewers = this.#viewers();
+    const text = JSON.stringify(message);
+    for (const viewer of viewers) viewer.send(text);
+    return viewers.length > 0;
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    const orgId = request.headers.get(ORG_HEADER) ?? "";
+    this.#assertOwn(orgId);
+    if (this.#viewers().length >= VIEWERS_MAX) return new Response("Too many viewers", { status: 503 });
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    server.serializeAttachment({ untilMs: Date.now() + LIVE_SOCKET_MS_MAX });
+
+    for (const job of await jobRecord(scopedDb(this.env.DB, orgId)).activeLive()) this.#keep(job);
+    const jobs = [...this.#jobs.values()];
+    server.send(JSON.stringify({ type: "snapshot", jobs } satisfies LiveMessage));
+    const agentIds = new Set(jobs.map((job) => job.agentId));
+    this.ctx.waitUntil(Promise.allSettled([...agentIds].map((id) => this.env.AGENT.getByName(id).watch(orgId))));
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override webSocketClose(socket: WebSocket, code: number): void {
+    socket.close(code === 1005 || code === 1006 ? 1000 : code, "");
+  }
+
+  #keep(job: LiveJob): void {
+    const kept = this.#jobs.get(job.jobId);
+    if (kept !== undefined && isNewer(kept, job)) return;
+    this.#jobs.delete(job.jobId);
+    if (isFinal(job.status)) return;
+    this.#jobs.set(job.jobId, job);
+    const oldest = this.#jobs.keys().next().value;
+    if (this.#jobs.size > LIVE_JOBS_MAX && oldest !== undefined) this.#jobs.delete(oldest);
+  }
+
+  #setOnline(agentId: string, online: boolean): void {
+    for (const [jobId, job] of this.#jobs) {
+      if (job.agentId === agentId) this.#jobs.set(jobId, { ...job, agentOnline: online });
+    }
+  }
+
+  #viewers(): WebSocket[] {
+    const viewers: WebSocket[] = [];
+    for (const socket of this.ctx.getWebSockets()) {
+      if (socket.readyState !== WebSocket.OPEN) continue;
+      const { untilMs } = socket.deserializeAttachment() as { untilMs: number };
+      if (untilMs < Date.now()) socket.close(LIVE_CLOSE.checkSession, "session check");
+      else viewers.push(socket);
+    }
+    return viewers;
+  }
+
+  /** The object's name is the organization's id. */
+  #assertOwn(orgId: string): void {
+    if (this.ctx.id.name !== orgId) throw new Error("The feed belongs to another organization");
+  }
+}
+
+function isNewer(left: LiveJob, than: LiveJob): boolean {
+  if (left.epoch !== than.epoch) return left.epoch > than.epoch;
+  return left.updatedAt > than.updatedAt;
+}

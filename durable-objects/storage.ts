@@ -1,0 +1,77 @@
+/**
+ * The SQLite of one agent's object, behind the interface the hub knows: who the agent is, its session, what is wanted of
+ * it. Nothing is written while the agent is idle, and nothing in the constructor once the tables are there.
+ */
+import type { Desired } from "../schema/protocol.ts";
+import type { HubStore, Identity } from "./hub.ts";
+
+const SCHEMA_VERSION = 1;
+
+export function hubStore(sql: SqlStorage): HubStore {
+  migrate(sql);
+  return {
+    identity() {
+      const row = sql.exec<IdentityRow>("SELECT * FROM identity").toArray()[0];
+      if (row === undefined) return null;
+      return { orgId: row.org_id, agentId: row.agent_id, keyHash: row.key_hash, revoked: row.revoked === 1 };
+    },
+    setIdentity(identity: Identity) {
+      sql.exec(
+        "INSERT OR REPLACE INTO identity (one, org_id, agent_id, key_hash, revoked) VALUES (1, ?, ?, ?, ?)",
+        identity.orgId,
+        identity.agentId,
+        identity.keyHash,
+        identity.revoked ? 1 : 0,
+      );
+    },
+    session() {
+      const row = sql.exec<SessionRow>("SELECT * FROM session").one();
+      return { epoch: row.epoch, eventSeq: row.event_seq, offlineDueMs: row.offline_due_ms };
+    },
+    setSession(session) {
+      sql.exec(
+        "UPDATE session SET epoch = ?, event_seq = ?, offline_due_ms = ?",
+        session.epoch,
+        session.eventSeq,
+        session.offlineDueMs,
+      );
+    },
+    desired() {
+      return sql
+        .exec<DesiredRow>("SELECT * FROM desired ORDER BY job_id")
+        .toArray()
+        .map((row) => ({ desired: JSON.parse(row.message) as Desired, applied: row.applied === 1 }));
+    },
+    setDesired({ desired, applied }) {
+      sql.exec(
+        "INSERT OR REPLACE INTO desired (job_id, message, applied) VALUES (?, ?, ?)",
+        desired.jobId,
+        JSON.stringify(desired),
+        applied ? 1 : 0,
+      );
+    },
+    dropDesired(jobId) {
+      sql.exec("DELETE FROM desired WHERE job_id = ?", jobId);
+    },
+  };
+}
+
+type IdentityRow = { org_id: string; agent_id: string; key_hash: string; revoked: number };
+type SessionRow = { epoch: number; event_seq: number; offline_due_ms: number | null };
+type DesiredRow = { job_id: string; message: string; applied: number };
+
+function migrate(sql: SqlStorage): void {
+  sql.exec("CREATE TABLE IF NOT EXISTS version (number INTEGER NOT NULL)");
+  const version = sql.exec<{ number: number }>("SELECT number FROM version").toArray()[0]?.number;
+  if (version === SCHEMA_VERSION) return;
+  sql.exec(`
+    CREATE TABLE identity (
+      one INTEGER PRIMARY KEY CHECK (one = 1),
+      org_id TEXT NOT NULL, agent_id TEXT NOT NULL, key_hash TEXT NOT NULL, revoked INTEGER NOT NULL
+    );
+    CREATE TABLE session (epoch INTEGER NOT NULL, event_seq INTEGER NOT NULL, offline_due_ms INTEGER);
+    INSERT INTO session VALUES (0, 0, NULL);
+    CREATE TABLE desired (job_id TEXT PRIMARY KEY, message TEXT NOT NULL, applied INTEGER NOT NULL);
+    INSERT INTO version VALUES (${SCHEMA_VERSION});
+  `);
+}

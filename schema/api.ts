@@ -1,0 +1,322 @@
+/**
+ * The HTTP API: what a request may hold and what an answer holds. Requests are strict: an unknown key is refused.
+ * Lists are paged by cursor, newest first; times are ISO strings in UTC; bytes are integers.
+ */
+import * as z from "zod";
+import { connectionKind } from "./connector.ts";
+import {
+  agentId,
+  clientId,
+  connectionId,
+  jobId,
+  organizationId,
+  projectId,
+  registrationCodeId,
+  userId,
+} from "./ids.ts";
+import {
+  accessTier,
+  blobPrefix,
+  containerName,
+  desiredState,
+  fileFailure,
+  jobConfig,
+  jobError,
+  jobReport,
+  jobSource,
+  jobStatus,
+  jobTotals,
+  projectType,
+  runnableJobType,
+  transferOptions,
+} from "./job.ts";
+
+const time = z.iso.datetime();
+const name = z.string().trim().min(1, "Give a name").max(200);
+const optionalText = z.string().trim().max(2_000).nullable();
+
+/** Sent with every POST that makes something, so that a repeat after a lost answer makes nothing new. */
+export const IDEMPOTENCY_HEADER = "Idempotency-Key";
+export const idempotencyKey = z.string().min(8).max(128);
+
+export const LIST_LIMIT_DEFAULT = 50;
+export const LIST_LIMIT_MAX = 200;
+
+export const listQuery = z.strictObject({
+  cursor: z.string().max(64).optional(),
+  limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(LIST_LIMIT_DEFAULT),
+});
+export const projectListQuery = listQuery.extend({ clientId: clientId.optional() });
+export const jobListQuery = listQuery.extend({
+  projectId: projectId.optional(),
+  agentId: agentId.optional(),
+  /** `active` = not final. */
+  state: z.enum(["active", "final"]).optional(),
+});
+
+/** A page of a list; `nextCursor` is null on the last one. */
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+}
+export interface Page<Item> {
+  items: Item[];
+  nextCursor: string | null;
+}
+
+// --- health, session ---------------------------------------------------------------------------------------------
+
+export const health = z.object({ status: z.enum(["ok", "misconfigured"]), product: z.string(), version: z.string() });
+export type Health = z.infer<typeof health>;
+
+export const role = z.enum(["owner", "admin", "member", "viewer"]);
+export type Role = z.infer<typeof role>;
+
+export const session = z.object({
+  user: z.object({ id: userId, name: z.string(), email: z.string(), role }),
+  organization: z.object({ id: organizationId, name: z.string() }),
+  hubUrl: z.string(),
+  expiresAt: time,
+});
+export type Session = z.infer<typeof session>;
+
+/** The set-up checklist and the counts of the dashboard's first page. */
+export const overview = z.object({
+  agents: z.object({ total: z.int(), online: z.int() }),
+  connections: z.int(),
+  clients: z.int(),
+  projects: z.int(),
+  jobs: z.object({ active: z.int(), completed: z.int(), failed: z.int(), cancelled: z.int() }),
+  bytesCompleted: z.int(),
+  filesCompleted: z.int(),
+});
+export type Overview = z.infer<typeof overview>;
+
+// --- clients -----------------------------------------------------------------------------------------------------
+
+export const clientCreate = z.strictObject({
+  name,
+  contactName: optionalText.default(null),
+  contactEmail: z.email("Not an e-mail address").nullable().default(null),
+  psaCompanyId: optionalText.default(null),
+});
+export type ClientCreate = z.input<typeof clientCreate>;
+export const clientUpdate = z
+  .strictObject({
+    name,
+    contactName: optionalText,
+    contactEmail: z.email("Not an e-mail address").nullable(),
+    psaCompanyId: optionalText,
+    status: z.enum(["active", "archived"]),
+  })
+  .partial();
+export type ClientUpdate = z.input<typeof clientUpdate>;
+export const client = z.object({
+  id: clientId,
+  name: z.string(),
+  contactName: z.string().nullable(),
+  contactEmail: z.string().nullable(),
+  psaCompanyId: z.string().nullable(),
+  status: z.enum(["active", "archived"]),
+  projectCount: z.int(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Client = z.infer<typeof client>;
+
+// --- storage connections -----------------------------------------------------------------------------------------
+
+export const connectionCreate = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("connection_string"),
+    name,
+    connectionString: z.string().trim().min(1, "Paste the connection string").max(4_096),
+  }),
+  z.strictObject({
+    kind: z.literal("container_sas"),
+    name,
+    containerSasUrl: z.string().trim().min(1, "Paste the container's SAS URL").max(4_096),
+  }),
+]);
+export type ConnectionCreate = z.input<typeof connectionCreate>;
+/** A connection as it is shown; its secret is never in an answer. */
+export const connection = z.object({
+  id: connectionId,
+  name: z.string(),
+  kind: connectionKind,
+  account: z.string(),
+  blobEndpoint: z.string(),
+  /** The one container of a container SAS; null where the account's containers are open. */
+  container: z.string().nullable(),
+  /** When a container SAS lapses. */
+  expiresAt: time.nullable(),
+  createdAt: time,
+});
+export type Connection = z.infer<typeof connection>;
+export const containerCreate = z.strictObject({ name: containerName });
+export const containerList = z.object({ containers: z.array(z.string()) });
+export type ContainerList = z.infer<typeof containerList>;
+
+// --- projects ----------------------------------------------------------------------------------------------------
+
+export const projectStorage = z.strictObject({
+  connectionId,
+  container: containerName,
+  tier: accessTier.default("Hot"),
+  prefix: blobPrefix.default(""),
+});
+export const projectCreate = z.strictObject({
+  clientId,
+  type: projectType,
+  name,
+  description: optionalText.default(null),
+  psaTicketId: optionalText.default(null),
+  psaProjectId: optionalText.default(null),
+  storage: projectStorage.nullable().default(null),
+});
+export type ProjectCreate = z.input<typeof projectCreate>;
+export const projectUpdate = z
+  .strictObject({
+    name,
+    description: optionalText,
+    psaTicketId: optionalText,
+    psaProjectId: optionalText,
+    storage: projectStorage,
+  })
+  .partial();
+export type ProjectUpdate = z.input<typeof projectUpdate>;
+export const projectStatus = z.enum(["planning", "in_progress", "completed", "cancelled", "auth_required"]);
+export const project = z.object({
+  id: projectId,
+  clientId,
+  clientName: z.string(),
+  type: projectType,
+  name: z.string(),
+  description: z.string().nullable(),
+  psaTicketId: z.string().nullable(),
+  psaProjectId: z.string().nullable(),
+  storage: z
+    .object({
+      connectionId,
+      connectionName: z.string(),
+      account: z.string(),
+      container: z.string(),
+      tier: accessTier,
+      prefix: z.string(),
+    })
+    .nullable(),
+  /** Derived from the jobs, never set by hand. */
+  status: projectStatus,
+  jobCount: z.int(),
+  failedJobCount: z.int(),
+  createdAt: time,
+  updatedAt: time,
+});
+export type Project = z.infer<typeof project>;
+
+// --- agents, registration codes ----------------------------------------------------------------------------------
+
+export const agentStatus = z.enum(["online", "offline", "revoked", "updating"]);
+export const agent = z.object({
+  id: agentId,
+  name: z.string(),
+  host: z.string(),
+  os: z.string(),
+  arch: z.string(),
+  version: z.string(),
+  label: z.string().nullable(),
+  clientId: clientId.nullable(),
+  status: agentStatus,
+  lastSeenAt: time.nullable(),
+  freeDiskBytes: z.int().nullable(),
+  activeJobCount: z.int(),
+  createdAt: time,
+});
+export type Agent = z.infer<typeof agent>;
+export const agentUpdate = z.strictObject({ name, label: optionalText, clientId: clientId.nullable() }).partial();
+export type AgentUpdate = z.input<typeof agentUpdate>;
+
+export const CODE_LENGTH = 8;
+export const CODE_MINUTES = [15, 60, 1_440] as const;
+export const registrationCodeCreate = z.strictObject({
+  label: optionalText.default(null),
+  validMinutes: z.literal([...CODE_MINUTES]).default(1_440),
+});
+export type RegistrationCodeCreate = z.input<typeof registrationCodeCreate>;
+export const registrationCodeUpdate = z.strictObject({ label: optionalText });
+export const registrationCode = z.object({
+  id: registrationCodeId,
+  label: z.string().nullable(),
+  status: z.enum(["open", "used", "expired", "revoked"]),
+  agentId: agentId.nullable(),
+  expiresAt: time,
+  createdAt: time,
+});
+export type RegistrationCode = z.infer<typeof registrationCode>;
+/** The only answer that ever holds the code itself, written as `XXXX-XXXX`. */
+export const registrationCodeMade = registrationCode.extend({ code: z.string() });
+export type RegistrationCodeMade = z.infer<typeof registrationCodeMade>;
+
+// --- jobs --------------------------------------------------------------------------------------------------------
+
+export const jobCreate = z.strictObject({
+  projectId,
+  agentId,
+  name,
+  type: runnableJobType,
+  source: jobSource,
+  /** What differs from the project's storage. */
+  destination: z.strictObject({ prefix: blobPrefix.optional(), tier: accessTier.optional() }).default({}),
+  options: transferOptions.prefault({}),
+});
+export type JobCreate = z.input<typeof jobCreate>;
+export const jobUpdate = z.strictObject({ name });
+export const job = z.object({
+  id: jobId,
+  name: z.string(),
+  projectId,
+  projectName: z.string(),
+  clientId,
+  clientName: z.string(),
+  agentId,
+  agentName: z.string(),
+  agentStatus,
+  agentLastSeenAt: time.nullable(),
+  config: jobConfig,
+  status: jobStatus,
+  desiredState,
+  desiredRev: z.int(),
+  /** Highest revision the agent has confirmed; below `desiredRev` the wish is still on its way. */
+  appliedRev: z.int(),
+  epoch: z.int(),
+  totals: jobTotals,
+  error: jobError.nullable(),
+  report: jobReport.nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+export type Job = z.infer<typeof job>;
+export const jobFailures = pageOf(fileFailure);
+
+// --- agents' own routes ------------------------------------------------------------------------------------------
+
+export const agentRegister = z.strictObject({
+  code: z.string().min(1).max(64),
+  name: z.string().trim().min(1).max(200).optional(),
+  host: z.string().min(1).max(255),
+  os: z.string().min(1).max(64),
+  arch: z.string().min(1).max(64),
+  version: z.string().min(1).max(64),
+});
+export type AgentRegister = z.infer<typeof agentRegister>;
+export const agentRegistered = z.object({
+  agentId,
+  agentName: z.string(),
+  organizationId,
+  organizationName: z.string(),
+  /** `mig_agt1_<agent id>_<secret>_<checksum>`: said once, only its hash is kept. */
+  key: z.string(),
+});
+export type AgentRegistered = z.infer<typeof agentRegistered>;
+export const grantRequest = z.strictObject({ jobId, epoch: z.int().min(1) });
+export type GrantRequest = z.infer<typeof grantRequest>;

@@ -1,0 +1,217 @@
+/** A job: what it does, what is wanted of it, how far it is. The rules are in `docs/spec.md`, section J. */
+import * as z from "zod";
+import { fileFailureCode, jobErrorCode } from "./errors.ts";
+
+export const PROJECT_TYPES = [
+  "file_migration",
+  "mailbox_migration",
+  "archive",
+  "full_migration",
+  "rockrms_import",
+] as const;
+export const projectType = z.enum(PROJECT_TYPES);
+export type ProjectType = z.infer<typeof projectType>;
+
+export const JOB_TYPES = ["migrate_files", "archive", "sync", "migrate_mailbox", "rockrms_import"] as const;
+export const jobType = z.enum(JOB_TYPES);
+export type JobType = z.infer<typeof jobType>;
+
+/** Which job types a project of each type admits. */
+export const ADMITTED_JOB_TYPES: Readonly<Record<ProjectType, readonly JobType[]>> = {
+  file_migration: ["migrate_files", "sync"],
+  mailbox_migration: ["migrate_mailbox"],
+  archive: ["archive", "sync"],
+  full_migration: ["migrate_files", "archive", "sync", "migrate_mailbox"],
+  rockrms_import: ["rockrms_import"],
+};
+
+/** The job types an agent can carry out today. */
+export const RUNNABLE_JOB_TYPES = ["migrate_files", "archive"] as const;
+export const runnableJobType = z.enum(RUNNABLE_JOB_TYPES);
+
+/** What the agent last proved. */
+export const JOB_STATUSES = [
+  "created",
+  "scanning",
+  "ready",
+  "running",
+  "paused",
+  "completed",
+  "failed",
+  "cancelled",
+] as const;
+export const jobStatus = z.enum(JOB_STATUSES);
+export type JobStatus = z.infer<typeof jobStatus>;
+
+export const FINAL_STATUSES = ["completed", "failed", "cancelled"] as const;
+export type FinalStatus = (typeof FINAL_STATUSES)[number];
+export function isFinal(status: JobStatus): status is FinalStatus {
+  return (FINAL_STATUSES as readonly string[]).includes(status);
+}
+
+/** What a user wants. `cancel` is absorbing within an epoch. */
+export const desiredState = z.enum(["run", "pause", "cancel"]);
+export type DesiredState = z.infer<typeof desiredState>;
+
+export const CONCURRENCY_MIN = 1;
+export const CONCURRENCY_MAX = 32;
+export const CHUNK_MIB_MIN = 1;
+export const CHUNK_MIB_MAX = 256;
+export const PATTERNS_MAX = 1_000;
+export const PATTERN_LENGTH_MAX = 512;
+/** First failures kept by the control plane for each epoch; all of them are in the agent's manifest. */
+export const FAILURES_KEPT_MAX = 1_000;
+
+export const accessTier = z.enum(["Hot", "Cool", "Cold", "Archive"]);
+export type AccessTier = z.infer<typeof accessTier>;
+
+export const existingRule = z.enum(["skip_identical", "overwrite", "fail"]);
+export type ExistingRule = z.infer<typeof existingRule>;
+
+/** A path on the agent's machine, absolute in POSIX or Windows form. */
+export const localPath = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .refine((path) => path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path) || path.startsWith("\\\\"), {
+    message: "Give the full path, such as /srv/files or C:\\Shares\\Files",
+  })
+  .refine((path) => !path.includes("\0"), { message: "A path cannot hold a NUL character" });
+
+export const containerName = z
+  .string()
+  .regex(/^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/, "3 to 63 lower-case letters, digits and single hyphens");
+
+/** A folder inside the container, without slashes at its ends; empty = the container itself. */
+export const blobPrefix = z
+  .string()
+  .max(512)
+  .refine((prefix) => prefix === "" || prefix.split("/").every(isPlainSegment), {
+    message: "Folders separated by single slashes, such as acme-corp/files, without . or ..",
+  });
+
+function isPlainSegment(segment: string): boolean {
+  // Control characters are refused by the service in practice, and never wanted.
+  return segment !== "" && segment !== "." && segment !== ".." && !/[\u0000-\u001f\u007f\\]/.test(segment);
+}
+
+const globPattern = z.string().min(1).max(PATTERN_LENGTH_MAX);
+
+/** Which entries of the source are moved. All given conditions must hold. */
+export const filters = z.strictObject({
+  /** gitignore-style globs; when there are any, a file must match one. */
+  include: z.array(globPattern).max(PATTERNS_MAX).default([]),
+  /** gitignore-style globs; a file that matches is left out. */
+  exclude: z.array(globPattern).max(PATTERNS_MAX).default([]),
+  /** Only files last modified before this time. */
+  modifiedBefore: z.iso.datetime().nullable().default(null),
+  /** Only files last modified at or after this time. */
+  modifiedAfter: z.iso.datetime().nullable().default(null),
+  sizeBytesMin: z.int().min(0).nullable().default(null),
+  sizeBytesMax: z.int().min(0).nullable().default(null),
+});
+export type Filters = z.infer<typeof filters>;
+export const NO_FILTERS: Filters = filters.parse({});
+
+export const jobSource = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("local"), path: localPath }),
+]);
+export type JobSource = z.infer<typeof jobSource>;
+
+export const jobDestination = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("azure_blob"),
+    account: z.string(),
+    container: containerName,
+    prefix: blobPrefix,
+    tier: accessTier,
+  }),
+]);
+export type JobDestination = z.infer<typeof jobDestination>;
+
+/** How the files are moved; every field has its documented default. */
+export const transferOptions = z.strictObject({
+  filters: filters.prefault({}),
+  /** Parallel upload streams. */
+  concurrency: z.int().min(CONCURRENCY_MIN).max(CONCURRENCY_MAX).default(4),
+  /** Size of a block, in MiB. */
+  chunkSizeMiB: z.int().min(CHUNK_MIB_MIN).max(CHUNK_MIB_MAX).default(8),
+  /** Ask the destination afterwards what it holds, and compare. */
+  verify: z.boolean().default(true),
+  existing: existingRule.default("skip_identical"),
+});
+export type TransferOptions = z.infer<typeof transferOptions>;
+
+/** All the agent needs to know of a job, but the grant. It never changes within an epoch. */
+export const jobConfig = z.object({
+  type: runnableJobType,
+  name: z.string(),
+  source: jobSource,
+  destination: jobDestination,
+  options: transferOptions,
+});
+export type JobConfig = z.infer<typeof jobConfig>;
+
+const count = z.int().min(0);
+
+/**
+ * Cumulative totals of one epoch. They never fall, and at the end
+ * `total = completed + failed + skipped` holds for files and for bytes.
+ */
+export const jobTotals = z.object({
+  filesTotal: count,
+  filesCompleted: count,
+  filesFailed: count,
+  filesSkipped: count,
+  /** Of the completed ones: those the destination was asked about afterwards, with the right answer. */
+  filesVerified: count,
+  bytesTotal: count,
+  bytesCompleted: count,
+  bytesFailed: count,
+  bytesSkipped: count,
+  /** Body bytes the destination accepted, also those of files that failed later or were sent again. */
+  bytesSent: count,
+});
+export type JobTotals = z.infer<typeof jobTotals>;
+export const ZERO_TOTALS: JobTotals = {
+  filesTotal: 0,
+  filesCompleted: 0,
+  filesFailed: 0,
+  filesSkipped: 0,
+  filesVerified: 0,
+  bytesTotal: 0,
+  bytesCompleted: 0,
+  bytesFailed: 0,
+  bytesSkipped: 0,
+  bytesSent: 0,
+};
+
+export const jobError = z.object({ code: jobErrorCode, message: z.string().max(1_000) });
+export type JobError = z.infer<typeof jobError>;
+
+/** One file that was not moved. `path` is relative to the source, with `/`. */
+export const fileFailure = z.object({
+  path: z.string().max(4_096),
+  code: fileFailureCode,
+  message: z.string().max(500),
+});
+export type FileFailure = z.infer<typeof fileFailure>;
+
+/** How far a report's proof goes: `sent` = accepted by the service; `chain` = the service was asked afterwards. */
+export const verificationLevel = z.enum(["sent", "chain"]);
+export type VerificationLevel = z.infer<typeof verificationLevel>;
+
+/** The end of one epoch, as the agent tells it. */
+export const jobReport = z.object({
+  outcome: z.enum(["completed", "failed", "cancelled"]),
+  error: jobError.nullable(),
+  totals: jobTotals,
+  startedAt: z.iso.datetime(),
+  finishedAt: z.iso.datetime(),
+  /** Time spent working, without pauses and without time the agent was down. */
+  activeMs: count,
+  verification: verificationLevel,
+  /** The manifest has a line per entry; its digest lets anybody check the copy they were given. */
+  manifest: z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), rows: count }).nullable(),
+});
+export type JobReport = z.infer<typeof jobReport>;

@@ -1,0 +1,235 @@
+/**
+ * The conversation between an agent and its hub, version 1.
+ *
+ * Every frame is one JSON text, an {@link Envelope} with several messages inside; the heartbeat `p`, answered `q`, is
+ * outside of it. Two lanes run from agent to hub. The *state lane* (`progress`): the newest wins, at most one is unacked.
+ * The *event lane* (`event`, `result`): numbered by `eventSeq`, kept by the agent until the hub's `ack`, taken in order.
+ *
+ * Fields are only ever added, and optional. A message type one does not know is ignored (`readMessages`).
+ */
+import * as z from "zod";
+import { agentId, jobId } from "./ids.ts";
+import { desiredState, fileFailure, jobConfig, jobReport, jobTotals } from "./job.ts";
+
+export const PROTOCOL_VERSION = 1;
+export const SUBPROTOCOL = "migrate.agent.v1";
+export const FRAME_BYTES_MAX = 256 * 1024;
+export const MESSAGES_PER_FRAME_MAX = 200;
+export const EVENTS_UNACKED_MAX = 64;
+export const FAILURES_PER_EVENT_MAX = 50;
+export const HEARTBEAT = "p";
+export const HEARTBEAT_ANSWER = "q";
+export const HEARTBEAT_SECONDS = 30;
+/** How often an agent reports while nobody looks, and while somebody does. */
+export const REPORT_SECONDS_UNWATCHED = 15;
+export const REPORT_SECONDS_WATCHED = 1;
+export const HELLO_LIMIT_MS = 10_000;
+
+/** Why a hub closes an agent's socket. */
+export const CLOSE = {
+  superseded: 4001,
+  protocol: 4008,
+  badKey: 4401,
+  revoked: 4403,
+  helloTimeout: 4408,
+  upgradeNeeded: 4426,
+} as const;
+
+export const envelope = z.object({
+  v: z.literal(PROTOCOL_VERSION),
+  /** Session epoch, given by `welcome` (which carries it already); 0 in `hello`. */
+  s: z.int().min(0),
+  /** Number of this frame on this socket and in this direction, from 1: `hello` and `welcome` are 1. */
+  n: z.int().min(1),
+  /** Highest frame number received from the other side. */
+  a: z.int().min(0),
+  m: z.array(z.unknown()).max(MESSAGES_PER_FRAME_MAX),
+});
+export type Envelope = z.infer<typeof envelope>;
+
+const epoch = z.int().min(1);
+const rev = z.int().min(1);
+const seq = z.int().min(1);
+
+/** What is wanted of one job. Sent again and again until `applied` names this revision. */
+export const desired = z.object({
+  type: z.literal("desired"),
+  jobId,
+  epoch,
+  rev,
+  state: desiredState,
+  config: jobConfig,
+});
+export type Desired = z.infer<typeof desired>;
+
+/** The phases an agent reports; the hub turns them into job statuses. */
+export const agentPhase = z.enum(["scanning", "ready", "running", "paused"]);
+export type AgentPhase = z.infer<typeof agentPhase>;
+
+export const progress = z.object({
+  type: z.literal("progress"),
+  jobId,
+  epoch,
+  seq,
+  phase: agentPhase,
+  totals: jobTotals,
+  /** Bytes of blocks accepted for files that are not finished yet; may fall. */
+  bytesInFlight: z.int().min(0),
+  /** On the wire, over the last seconds. */
+  bytesPerSecond: z.number().min(0),
+  secondsRemaining: z.number().min(0).nullable(),
+  currentPath: z.string().max(200).nullable(),
+});
+export type Progress = z.infer<typeof progress>;
+
+export const hello = z.object({
+  type: z.literal("hello"),
+  protocolMin: z.int(),
+  protocolMax: z.int(),
+  agentVersion: z.string().max(64),
+  host: z.string().max(255),
+  os: z.string().max(64),
+  arch: z.string().max(64),
+  /** New for each start of the program. */
+  instanceId: z.string().max(64),
+  /** For each job the agent knows: the epoch and revision it applied. */
+  applied: z.record(jobId, z.tuple([epoch, rev])),
+  freeDiskBytes: z.int().min(0).nullable(),
+});
+export type Hello = z.infer<typeof hello>;
+
+export const ready = z.object({ type: z.literal("ready") });
+
+export const applied = z.object({
+  type: z.literal("applied"),
+  jobId,
+  epoch,
+  rev,
+  result: z.enum(["ok", "refused"]),
+  code: z.string().max(64).optional(),
+  message: z.string().max(500).optional(),
+});
+export type Applied = z.infer<typeof applied>;
+
+export const jobEvent = z.object({
+  type: z.literal("event"),
+  eventSeq: seq,
+  jobId,
+  epoch,
+  at: z.iso.datetime(),
+  event: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("phase"), phase: agentPhase, totals: jobTotals }),
+    z.object({
+      kind: z.literal("files_failed"),
+      /** Number of the first of them within the epoch, from 0, so that a repeat is known as one. */
+      first: z.int().min(0),
+      failures: z.array(fileFailure).min(1).max(FAILURES_PER_EVENT_MAX),
+    }),
+  ]),
+});
+export type JobEvent = z.infer<typeof jobEvent>;
+
+export const result = z.object({
+  type: z.literal("result"),
+  eventSeq: seq,
+  jobId,
+  epoch,
+  report: jobReport,
+});
+export type Result = z.infer<typeof result>;
+
+export const bye = z.object({ type: z.literal("bye"), reason: z.string().max(200) });
+
+export const welcome = z.object({
+  type: z.literal("welcome"),
+  protocol: z.literal(PROTOCOL_VERSION),
+  agentId,
+  sessionEpoch: z.int().min(1),
+  serverTime: z.iso.datetime(),
+  heartbeatSeconds: z.int().min(1),
+  reportSeconds: z.int().min(1),
+  /** Highest event the hub holds; the agent forgets up to it and sends again what is above. */
+  eventSeqHeld: z.int().min(0),
+  desired: z.array(desired),
+});
+export type Welcome = z.infer<typeof welcome>;
+
+export const ack = z.object({
+  type: z.literal("ack"),
+  /** All events up to this one are durable at the hub. */
+  eventSeq: z.int().min(0),
+  /** The progress taken last, per job. */
+  progress: z.record(jobId, seq).optional(),
+});
+export type Ack = z.infer<typeof ack>;
+
+export const reportRate = z.object({ type: z.literal("report_rate"), seconds: z.int().min(1).max(3_600) });
+
+export const protocolError = z.object({
+  type: z.literal("error"),
+  code: z.string().max(64),
+  message: z.string().max(500),
+});
+
+export const agentMessage = z.discriminatedUnion("type", [
+  hello,
+  ready,
+  applied,
+  progress,
+  jobEvent,
+  result,
+  bye,
+]);
+export type AgentMessage = z.infer<typeof agentMessage>;
+
+export const hubMessage = z.discriminatedUnion("type", [welcome, desired, ack, reportRate, protocolError]);
+export type HubMessage = z.infer<typeof hubMessage>;
+
+/** A frame that breaks the protocol; the socket is closed with {@link CLOSE.protocol}. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** Reads a frame from an agent. Throws {@link ProtocolError}. */
+export function readAgentFrame(text: string): { envelope: Envelope; messages: AgentMessage[] } {
+  return readFrame(text, agentMessage);
+}
+
+/** Reads a frame from a hub. Throws {@link ProtocolError}. */
+export function readHubFrame(text: string): { envelope: Envelope; messages: HubMessage[] } {
+  return readFrame(text, hubMessage);
+}
+
+type Union<Message> = z.ZodType<Message> & { readonly options: readonly { readonly shape: { type: z.ZodLiteral<string> } }[] };
+
+/** Reads a frame against any set of messages; a type that is not among them is left out. */
+export function readFrame<Message>(text: string, union: Union<Message>): { envelope: Envelope; messages: Message[] } {
+  // A character is at most three bytes of UTF-8, so a short text needs no count.
+  if (text.length > FRAME_BYTES_MAX) throw new ProtocolError(`Cannot read frame: ${text.length} characters are too many`);
+  const frame = envelope.safeParse(parseJson(text));
+  if (!frame.success) throw new ProtocolError(`Cannot read frame: ${z.prettifyError(frame.error)}`);
+  const known = new Set(union.options.map((option) => option.shape.type.value));
+  const messages: Message[] = [];
+  for (const candidate of frame.data.m) {
+    const type = typeOf(candidate);
+    if (type === undefined) throw new ProtocolError("Cannot read frame: a message has no type");
+    if (!known.has(type)) continue;
+    const message = union.safeParse(candidate);
+    if (!message.success) throw new ProtocolError(`Cannot read "${type}": ${z.prettifyError(message.error)}`);
+    messages.push(message.data);
+  }
+  return { envelope: frame.data, messages };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ProtocolError("Cannot read frame: it is not JSON", { cause });
+  }
+}
+
+function typeOf(candidate: unknown): string | undefined {
+  if (typeof candidate !== "object" || candidate === null || !("type" in candidate)) return undefined;
+  return typeof candidate.type === "string" ? candidate.type : undefined;
+}

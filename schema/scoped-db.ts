@@ -1,0 +1,99 @@
+/**
+ * The only door to D1. A {@link ScopedDb} belongs to one organization and puts `org_id = ?` into every read and write, on
+ * the table asked for and on each one joined to it, so that no query can leave it out.
+ *
+ * {@link systemDb} is the door for the few questions that come before there is an organization: who does this session,
+ * this code, this sign-in token belong to. `worker/db/identity.ts` and `worker/db/sweep.ts` alone may use it.
+ */
+import { and, eq, type SQL } from "drizzle-orm";
+import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
+import type { BatchItem, BatchResponse } from "drizzle-orm/batch";
+import type { SelectResultFields } from "drizzle-orm/query-builders/select.types";
+import type { SQLiteColumn, SQLiteTable, SQLiteUpdateSetSource } from "drizzle-orm/sqlite-core";
+
+/** A table whose rows belong to an organization. */
+export type OrgTable = SQLiteTable & { orgId: SQLiteColumn };
+type Fields = Record<string, SQLiteColumn | SQL | SQL.Aliased>;
+type Row<Table extends OrgTable> = Table["$inferSelect"];
+type NewRow<Table extends OrgTable> = Omit<Table["$inferInsert"], "orgId">;
+
+interface Query {
+  /** Tables joined by `on`; that both rows are of this organization is added. */
+  readonly join?: readonly { readonly table: OrgTable; readonly on: SQL; readonly kind?: "inner" | "left" }[];
+  readonly where?: SQL | undefined;
+  readonly orderBy?: SQL | readonly SQL[];
+  readonly limit?: number;
+}
+
+export type Write = BatchItem<"sqlite">;
+
+export class ScopedDb {
+  readonly orgId: string;
+  readonly #db: DrizzleD1Database;
+
+  constructor(db: DrizzleD1Database, orgId: string) {
+    this.#db = db;
+    this.orgId = orgId;
+  }
+
+  /** Rows of chosen fields. */
+  async select<F extends Fields>(fields: F, from: OrgTable, query: Query = {}): Promise<SelectResultFields<F>[]> {
+    const select = this.#db.select(fields).from(from).$dynamic();
+    for (const { table, on, kind } of query.join ?? []) {
+      const condition = and(eq(table.orgId, this.orgId), on);
+      if (kind === "left") select.leftJoin(table, condition);
+      else select.innerJoin(table, condition);
+    }
+    select.where(and(eq(from.orgId, this.orgId), query.where));
+    if (query.orderBy !== undefined) select.orderBy(...[query.orderBy].flat());
+    if (query.limit !== undefined) select.limit(query.limit);
+    return (await select) as SelectResultFields<F>[];
+  }
+
+  /** The first row of chosen fields, or null. */
+  async first<F extends Fields>(fields: F, from: OrgTable, query: Query = {}): Promise<SelectResultFields<F> | null> {
+    return (await this.select(fields, from, { ...query, limit: 1 }))[0] ?? null;
+  }
+
+  /** Makes a row; run it with {@link ScopedDb.batch}. With `ignoreConflict` a row that is there already stays. */
+  insert<Table extends OrgTable>(table: Table, row: NewRow<Table>, options?: { ignoreConflict: true }): Write {
+    const insert = this.#db.insert(table).values({ ...row, orgId: this.orgId } as Table["$inferInsert"]);
+    return options === undefined ? insert : insert.onConflictDoNothing();
+  }
+
+  /** Changes the rows for which `where` holds; the batch's result tells how many. */
+  update<Table extends OrgTable>(table: Table, set: SQLiteUpdateSetSource<Table>, where: SQL | undefined): Write {
+    return this.#db
+      .update(table)
+      .set(set)
+      .where(and(eq(table.orgId, this.orgId), where));
+  }
+
+  /** Changes rows and gives them back as they are afterwards. */
+  async updateReturning<Table extends OrgTable>(
+    table: Table,
+    set: SQLiteUpdateSetSource<Table>,
+    where: SQL | undefined,
+  ): Promise<Row<Table>[]> {
+    const rows: unknown = await this.#db
+      .update(table)
+      .set(set)
+      .where(and(eq(table.orgId, this.orgId), where))
+      .returning();
+    return rows as Row<Table>[];
+  }
+
+  /** Writes together or not at all; resolves with the number of rows each one changed. */
+  async batch(writes: readonly [Write, ...Write[]]): Promise<number[]> {
+    const results: BatchResponse<[Write, ...Write[]]> = await this.#db.batch(writes as [Write, ...Write[]]);
+    return (results as unknown as D1Result[]).map((result) => result.meta.changes);
+  }
+}
+
+export function scopedDb(database: D1Database, orgId: string): ScopedDb {
+  return new ScopedDb(drizzle(database), orgId);
+}
+
+export function systemDb(database: D1Database): DrizzleD1Database {
+  return drizzle(database);
+}

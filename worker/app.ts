@@ -1,0 +1,135 @@
+/**
+ * The Worker's HTTP application: security headers, who is calling, may they, and the routes of each resource.
+ * Nothing is served whose policy is not in `auth/policy.ts`.
+ */
+import { Hono, type Context, type MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { matchedRoutes } from "hono/route";
+import { scopedDb } from "../schema/scoped-db.ts";
+import { agentOfKey } from "./auth/agent-key.ts";
+import { mayAct, POLICIES, type Policy } from "./auth/policy.ts";
+import { readSession } from "./auth/session-cookie.ts";
+import type { App } from "./context.ts";
+import { developmentSecret } from "./env.ts";
+import { notFound, Problem } from "./problems.ts";
+import { agentApi } from "./routes/agent-api.ts";
+import { agents } from "./routes/agents.ts";
+import { clients } from "./routes/clients.ts";
+import { developmentHub } from "./routes/development-hub.ts";
+import { health } from "./routes/health.ts";
+import { jobs } from "./routes/jobs.ts";
+import { live } from "./routes/live.ts";
+import { projects } from "./routes/projects.ts";
+import { registrationCodes } from "./routes/registration-codes.ts";
+import { session } from "./routes/session.ts";
+import { sso } from "./routes/sso.ts";
+import { storageConnections } from "./routes/storage-connections.ts";
+import { sha256Hex } from "./secrets.ts";
+
+const BODY_BYTES_MAX = 512 * 1024;
+
+export function createApp(): Hono<App> {
+  const app = new Hono<App>();
+  app.use(securityHeaders);
+  app.use(
+    bodyLimit({
+      maxSize: BODY_BYTES_MAX,
+      onError: () => {
+        throw new Problem("VALIDATION_ERROR", "The body is too large", { fields: { "": "The body is too large" } });
+      },
+    }),
+  );
+  app.use(guard);
+
+  app.route("/api/health", health);
+  app.route("/api/session", session);
+  app.route("/api", live);
+  app.route("/api/clients", clients);
+  app.route("/api/storage-connections", storageConnections);
+  app.route("/api/projects", projects);
+  app.route("/api/registration-codes", registrationCodes);
+  app.route("/api/agents", agents);
+  app.route("/api/jobs", jobs);
+  app.route("/api/agent", agentApi);
+  app.route("/sso", sso);
+  app.route("/dev/hub", developmentHub);
+
+  app.notFound((c) => c.json(notFound().body, 404));
+  app.onError((error, c) => {
+    if (error instanceof Problem) return c.json(error.body, error.status);
+    // The message may quote what was sent, so it stays in the log.
+    console.error(JSON.stringify({ event: "request_failed", path: c.req.path, reason: String(error.stack ?? error) }));
+    return c.json(new Problem("INTERNAL_ERROR", "Something went wrong on our side; try again").body, 500);
+  });
+  return app;
+}
+
+const securityHeaders: MiddlewareHandler<App> = async (c, next) => {
+  await next();
+  // The answer to an upgrade is the runtime's and cannot be changed.
+  if (c.res.status === 101) return;
+  c.header("Cache-Control", "no-store");
+  c.header("X-Content-Type-Options", "nosniff");
+  c.header("Referrer-Policy", "no-referrer");
+  c.header("Cross-Origin-Opener-Policy", "same-origin");
+  c.header("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+  if (!c.res.headers.has("Content-Security-Policy")) {
+    c.header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+  }
+};
+
+/** Finds the policy of the route that will answer, and lets through only whom it admits. */
+const guard: MiddlewareHandler<App> = async (c, next) => {
+  const route = matchedRoutes(c).findLast(({ method }) => method !== "ALL");
+  if (route === undefined) throw notFound();
+  const policy = POLICIES[`${route.method} ${route.path}`];
+  if (policy === undefined) throw new Problem("FORBIDDEN", "This route has no policy");
+  if (route.path.startsWith("/dev/") && developmentSecret(c.env) === null) throw notFound();
+  await admit(c, policy);
+  await next();
+};
+
+async function admit(c: Context<App>, policy: Policy): Promise<void> {
+  switch (policy) {
+    case "public":
+      return;
+    case "agent":
+      return await admitAgent(c);
+    case "viewer":
+    case "member":
+    case "admin":
+    case "owner": {
+      assertSameOrigin(c);
+      const user = await readSession(c);
+      if (user === null) throw new Problem("UNAUTHORIZED", "Sign in first");
+      if (!mayAct(user.role, policy)) throw new Problem("FORBIDDEN", `This needs the role "${policy}"`);
+      c.set("user", user);
+      c.set("db", scopedDb(c.env.DB, user.orgId));
+    }
+  }
+}
+
+async function admitAgent(c: Context<App>): Promise<void> {
+  // A browser has no business here; refusing what only browsers send keeps its cookies out of it.
+  const key = /^Bearer (\S+)$/.exec(c.req.header("authorization") ?? "")?.[1];
+  const agentId = key === undefined ? null : agentOfKey(key);
+  if (key === undefined || agentId === null || c.req.header("origin") !== undefined) {
+    throw new Problem("UNAUTHORIZED", "The agent's key is missing or malformed");
+  }
+  const keyHash = await sha256Hex(key);
+  const known = await c.env.AGENT.getByName(agentId).authorize(keyHash);
+  if (known === null || known.agentId !== agentId) throw new Problem("UNAUTHORIZED", "The agent's key is not valid");
+  c.set("agent", { ...known, keyHash });
+  c.set("db", scopedDb(c.env.DB, known.orgId));
+}
+
+/** Requests that change something, and sockets, must come from our own pages (T29, T30). */
+function assertSameOrigin(c: Context<App>): void {
+  const isSocket = c.req.header("upgrade") !== undefined;
+  if (!isSocket && ["GET", "HEAD"].includes(c.req.method)) return;
+  const site = c.req.header("sec-fetch-site");
+  const origin = c.req.header("origin");
+  const isOwn = origin === new URL(c.req.url).origin;
+  const allowed = isSocket ? isOwn : site === "same-origin" || (site === undefined && isOwn);
+  if (!allowed) throw new Problem("FORBIDDEN", "The request does not come from the dashboard");
+}

@@ -1,0 +1,311 @@
+/**
+ * Jobs as users see and steer them. What is wanted changes here, with a new revision; what was reached is written by the
+ * agent's object (`durable-objects/job-record.ts`).
+ */
+import { and, desc, eq, inArray, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
+import type * as z from "zod";
+import { totalsOf } from "../../durable-objects/job-record.ts";
+import type { Job, jobCreate, Page } from "../../schema/api.ts";
+import { JOB_ERRORS, type FileFailureCode } from "../../schema/errors.ts";
+import { ADMITTED_JOB_TYPES, FINAL_STATUSES, ZERO_TOTALS, type FileFailure, type JobConfig } from "../../schema/job.ts";
+import type { Desired } from "../../schema/protocol.ts";
+import type { ScopedDb } from "../../schema/scoped-db.ts";
+import { agents, clients, jobFailures, jobs, projects } from "../../schema/tables.ts";
+import { invalid, notFound, Problem } from "../problems.ts";
+import { assertUsableAgent } from "./agents.ts";
+import { audit, type Actor } from "./audit.ts";
+import { createOnce } from "./create.ts";
+import { makeId } from "./ids.ts";
+import { behind, iso, isoOrNull, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+import { readProject } from "./projects.ts";
+
+const FIELDS = {
+  id: jobs.id,
+  name: jobs.name,
+  projectId: jobs.projectId,
+  projectName: sql<string>`${projects.name}`,
+  clientId: sql<string>`${clients.id}`,
+  clientName: sql<string>`${clients.name}`,
+  agentId: jobs.agentId,
+  agentName: sql<string>`${agents.name}`,
+  agentStatus: agents.status,
+  agentLastSeenAt: agents.lastSeenAt,
+  config: jobs.config,
+  status: jobs.status,
+  desiredState: jobs.desiredState,
+  desiredRev: jobs.desiredRev,
+  appliedRev: jobs.appliedRev,
+  epoch: jobs.epoch,
+  filesTotal: jobs.filesTotal,
+  filesCompleted: jobs.filesCompleted,
+  filesFailed: jobs.filesFailed,
+  filesSkipped: jobs.filesSkipped,
+  filesVerified: jobs.filesVerified,
+  bytesTotal: jobs.bytesTotal,
+  bytesCompleted: jobs.bytesCompleted,
+  bytesFailed: jobs.bytesFailed,
+  bytesSkipped: jobs.bytesSkipped,
+  bytesSent: jobs.bytesSent,
+  error: jobs.error,
+  report: jobs.report,
+  createdAt: jobs.createdAt,
+  startedAt: jobs.startedAt,
+  finishedAt: jobs.finishedAt,
+};
+
+const JOIN = [
+  { table: projects, on: eq(projects.id, jobs.projectId) },
+  { table: clients, on: eq(clients.id, projects.clientId) },
+  { table: agents, on: eq(agents.id, jobs.agentId) },
+] as const;
+
+const FINAL = [...FINAL_STATUSES];
+const notFinal = notInArray(jobs.status, FINAL);
+
+export interface JobListQuery extends PageQuery {
+  readonly projectId?: string | undefined;
+  readonly agentId?: string | undefined;
+  readonly state?: "active" | "final" | undefined;
+}
+
+export async function listJobs(db: ScopedDb, query: JobListQuery): Promise<Page<Job>> {
+  const state = { active: notFinal, final: inArray(jobs.status, FINAL), any: undefined }[query.state ?? "any"];
+  const where = and(
+    behind(jobs.id, query),
+    query.projectId === undefined ? undefined : eq(jobs.projectId, query.projectId),
+    query.agentId === undefined ? undefined : eq(jobs.agentId, query.agentId),
+    state,
+  );
+  const options = { join: JOIN, where, orderBy: desc(jobs.id), limit: limitOf(query) };
+  return pageOfRows(await db.select(FIELDS, jobs, options), query, show);
+}
+
+export async function readJob(db: ScopedDb, id: string): Promise<Job> {
+  const row = await db.first(FIELDS, jobs, { join: JOIN, where: eq(jobs.id, id) });
+  if (row === null) throw notFound();
+  return show(row);
+}
+
+export async function createJob(
+  db: ScopedDb,
+  actor: Actor & { id: string },
+  body: z.output<typeof jobCreate>,
+  idempotencyKey: string | null,
+): Promise<Job> {
+  const config = await configOf(db, body);
+  await assertUsableAgent(db, body.agentId);
+  const id = makeId("job");
+  const now = Date.now();
+  const row = {
+    id,
+    projectId: body.projectId,
+    agentId: body.agentId,
+    name: body.name,
+    config,
+    status: "created" as const,
+    desiredState: "run" as const,
+    desiredRev: 1,
+    appliedRev: 0,
+    epoch: 1,
+    progressSeq: 0,
+    ...ZERO_TOTALS,
+    createdBy: actor.id,
+    createdAt: now,
+    updatedAt: now,
+    idempotencyKey,
+  };
+  return await readJob(db, await createOnce(db, jobs, row, audit(db, actor, "job.created", id)));
+}
+
+export async function renameJob(db: ScopedDb, actor: Actor, id: string, name: string): Promise<Job> {
+  await readJob(db, id);
+  await db.batch([
+    db.update(jobs, { name, updatedAt: Date.now() }, eq(jobs.id, id)),
+    audit(db, actor, "job.changed", id, { fields: ["name"] }),
+  ]);
+  return await readJob(db, id);
+}
+
+export type JobAction = "pause" | "resume" | "cancel" | "retry";
+
+/**
+ * Changes what is wanted of a job. The condition in the update decides, so of two people who press different buttons at
+ * once each gets an answer that is true. Asking for what is wanted already is fine and changes nothing.
+ */
+export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: JobAction): Promise<Job> {
+  const before = await readJob(db, id);
+  const { set, where } = STEERING[action](Date.now());
+  const [changed] = await db.batch([
+    db.update(jobs, { ...set, desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() }, and(eq(jobs.id, id), where)),
+    audit(db, actor, `job.${action}`, id, { epoch: before.epoch }),
+  ]);
+  const after = await readJob(db, id);
+  if (changed === 0 && !isAsWanted(after, action)) {
+    throw new Problem("CONFLICT", REFUSALS[action], { status: after.status });
+  }
+  return after;
+}
+
+const STEERING: Readonly<Record<JobAction, (nowMs: number) => { set: Record<string, unknown>; where: SQL | undefined }>> = {
+  pause: () => ({ set: { desiredState: "pause" }, where: and(notFinal, eq(jobs.desiredState, "run")) }),
+  resume: () => ({ set: { desiredState: "run" }, where: and(notFinal, eq(jobs.desiredState, "pause")) }),
+  cancel: (nowMs) => ({
+    set: { desiredState: "cancel", status: "cancelled", finishedAt: nowMs },
+    where: and(notFinal, ne(jobs.desiredState, "cancel")),
+  }),
+  retry: () => ({
+    set: {
+      desiredState: "run",
+      status: "created",
+      epoch: sql`${jobs.epoch} + 1`,
+      progressSeq: 0,
+      ...ZERO_TOTALS,
+      error: null,
+      report: null,
+      startedAt: null,
+      finishedAt: null,
+    },
+    where: or(inArray(jobs.status, ["failed", "cancelled"]), and(eq(jobs.status, "completed"), gt(jobs.filesFailed, 0))),
+  }),
+};
+
+const REFUSALS: Readonly<Record<JobAction, string>> = {
+  pause: "A finished job cannot be paused",
+  resume: "A finished job cannot be resumed; retry it instead",
+  cancel: "A finished job cannot be cancelled",
+  retry: "Only a failed or cancelled job, or one with failed files, can be retried",
+};
+
+function isAsWanted(job: Job, action: JobAction): boolean {
+  switch (action) {
+    case "pause":
+      return job.desiredState === "pause" && job.status !== "cancelled";
+    case "resume":
+      return job.desiredState === "run" && !FINAL.some((status) => status === job.status);
+    case "cancel":
+      return job.status === "cancelled";
+    case "retry":
+      return false;
+  }
+}
+
+/** What the agent is told. */
+export function desiredOf(job: Job): Desired {
+  return {
+    type: "desired",
+    jobId: job.id,
+    epoch: job.epoch,
+    rev: job.desiredRev,
+    state: job.desiredState,
+    config: job.config,
+  };
+}
+
+/** Failed files of the job's present epoch; the cursor is the number of the last one seen. */
+export async function listFailures(
+  db: ScopedDb,
+  id: string,
+  query: PageQuery,
+): Promise<Page<FileFailure>> {
+  const { epoch } = await readJob(db, id);
+  const after = query.cursor === undefined ? -1 : Number.parseInt(query.cursor, 10);
+  if (Number.isNaN(after)) throw invalid({ cursor: "Not a cursor of this list" });
+  const rows = await db.select(
+    { number: jobFailures.number, path: jobFailures.path, code: jobFailures.code, message: jobFailures.message },
+    jobFailures,
+    {
+      where: and(eq(jobFailures.jobId, id), eq(jobFailures.epoch, epoch), gt(jobFailures.number, after)),
+      orderBy: jobFailures.number.getSQL(),
+      limit: limitOf(query),
+    },
+  );
+  const shown = rows.slice(0, query.limit);
+  return {
+    items: shown.map(({ path, code, message }) => ({ path, code: code as FileFailureCode, message })),
+    nextCursor: rows.length > query.limit ? String(shown.at(-1)?.number) : null,
+  };
+}
+
+/** The connection a grant for this job is made from. Only for the agent it is assigned to, only in its live epoch. */
+export async function findGrantable(
+  db: ScopedDb,
+  agentId: string,
+  jobId: string,
+  epoch: number,
+): Promise<{ connectionId: string; config: JobConfig }> {
+  const row = await db.first(
+    { epoch: jobs.epoch, status: jobs.status, config: jobs.config, connectionId: projects.connectionId },
+    jobs,
+    {
+      join: [{ table: projects, on: eq(projects.id, jobs.projectId) }],
+      where: and(eq(jobs.id, jobId), eq(jobs.agentId, agentId)),
+    },
+  );
+  if (row === null) throw notFound();
+  if (row.epoch !== epoch || FINAL.some((status) => status === row.status)) {
+    throw new Problem("CONFLICT", "This run of the job is over", { status: row.status, epoch: row.epoch });
+  }
+  if (row.connectionId === null) throw new Problem("NO_AZURE_CONNECTION", JOB_ERRORS.NO_AZURE_CONNECTION);
+  return { connectionId: row.connectionId, config: row.config };
+}
+
+async function configOf(db: ScopedDb, body: z.output<typeof jobCreate>): Promise<JobConfig> {
+  const project = await readProject(db, body.projectId).catch((error: unknown) => {
+    if (error instanceof Problem) throw invalid({ projectId: "There is no such project" });
+    throw error;
+  });
+  if (project.status === "cancelled") throw new Problem("CONFLICT", "The project is cancelled");
+  if (!ADMITTED_JOB_TYPES[project.type].includes(body.type)) {
+    throw invalid({ type: `A project of type "${project.type}" does not admit jobs of type "${body.type}"` });
+  }
+  const { storage } = project;
+  if (storage === null) throw new Problem("NO_AZURE_CONNECTION", JOB_ERRORS.NO_AZURE_CONNECTION);
+  return {
+    type: body.type,
+    name: body.name,
+    source: body.source,
+    destination: {
+      kind: "azure_blob",
+      account: storage.account,
+      container: storage.container,
+      prefix: body.destination.prefix ?? storage.prefix,
+      tier: body.destination.tier ?? storage.tier,
+    },
+    options: body.options,
+  };
+}
+
+type JobRow = Omit<Job, "totals" | "createdAt" | "startedAt" | "finishedAt" | "agentLastSeenAt"> &
+  Job["totals"] & {
+    createdAt: number;
+    startedAt: number | null;
+    finishedAt: number | null;
+    agentLastSeenAt: number | null;
+  };
+
+function show(row: JobRow): Job {
+  return {
+    id: row.id,
+    name: row.name,
+    projectId: row.projectId,
+    projectName: row.projectName,
+    clientId: row.clientId,
+    clientName: row.clientName,
+    agentId: row.agentId,
+    agentName: row.agentName,
+    agentStatus: row.agentStatus,
+    agentLastSeenAt: isoOrNull(row.agentLastSeenAt),
+    config: row.config,
+    status: row.status,
+    desiredState: row.desiredState,
+    desiredRev: row.desiredRev,
+    appliedRev: row.appliedRev,
+    epoch: row.epoch,
+    totals: totalsOf(row),
+    error: row.error,
+    report: row.report,
+    createdAt: iso(row.createdAt),
+    startedAt: isoOrNull(row.startedAt),
+    finishedAt: isoOrNull(row.finishedAt),
+  };
+}

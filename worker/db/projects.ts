@@ -1,0 +1,155 @@
+import { and, desc, eq, sql } from "drizzle-orm";
+import type * as z from "zod";
+import type { Page, Project, projectCreate, projectUpdate } from "../../schema/api.ts";
+import type { ProjectType } from "../../schema/job.ts";
+import type { ScopedDb } from "../../schema/scoped-db.ts";
+import { clients, projects, storageConnections } from "../../schema/tables.ts";
+import { invalid, notFound } from "../problems.ts";
+import { audit, type Actor } from "./audit.ts";
+import { assertOpenClient } from "./clients.ts";
+import { createOnce } from "./create.ts";
+import { makeId } from "./ids.ts";
+import { behind, iso, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+
+const FIELDS = {
+  id: projects.id,
+  clientId: projects.clientId,
+  clientName: sql<string>`${clients.name}`,
+  type: projects.type,
+  name: projects.name,
+  description: projects.description,
+  psaTicketId: projects.psaTicketId,
+  psaProjectId: projects.psaProjectId,
+  connectionId: projects.connectionId,
+  connectionName: sql<string | null>`${storageConnections.name}`,
+  account: sql<string | null>`${storageConnections.account}`,
+  container: projects.container,
+  tier: projects.tier,
+  prefix: projects.prefix,
+  cancelledAt: projects.cancelledAt,
+  createdAt: projects.createdAt,
+  updatedAt: projects.updatedAt,
+  jobCount: countJobs("1"),
+  startedJobCount: countJobs("j.status <> 'created'"),
+  completedJobCount: countJobs("j.status = 'completed'"),
+  failedJobCount: countJobs("j.status = 'failed'"),
+};
+
+function countJobs(condition: string) {
+  const of = `j.org_id = "projects"."org_id" and j.project_id = "projects"."id"`;
+  return sql<number>`${sql.raw(`(select count(*) from jobs j where ${of} and ${condition})`)}`;
+}
+
+const JOIN = [
+  { table: clients, on: eq(clients.id, projects.clientId) },
+  { table: storageConnections, on: eq(storageConnections.id, projects.connectionId), kind: "left" },
+] as const;
+
+export async function listProjects(
+  db: ScopedDb,
+  query: PageQuery & { clientId?: string | undefined },
+): Promise<Page<Project>> {
+  const ofClient = query.clientId === undefined ? undefined : eq(projects.clientId, query.clientId);
+  const where = and(behind(projects.id, query), ofClient);
+  const options = { join: JOIN, where, orderBy: desc(projects.id), limit: limitOf(query) };
+  return pageOfRows(await db.select(FIELDS, projects, options), query, show);
+}
+
+export async function readProject(db: ScopedDb, id: string): Promise<Project> {
+  const row = await db.first(FIELDS, projects, { join: JOIN, where: eq(projects.id, id) });
+  if (row === null) throw notFound();
+  return show(row);
+}
+
+export async function createProject(
+  db: ScopedDb,
+  actor: Actor & { id: string },
+  body: z.output<typeof projectCreate>,
+  idempotencyKey: string | null,
+): Promise<Project> {
+  await assertOpenClient(db, body.clientId);
+  if (body.storage === null && body.type !== "rockrms_import") {
+    throw invalid({ storage: "Choose where the files go" });
+  }
+  await assertStorage(db, body.storage);
+  const { storage, ...fields } = body;
+  const id = makeId("project");
+  const now = Date.now();
+  const row = { ...fields, ...storage, id, createdBy: actor.id, createdAt: now, updatedAt: now, idempotencyKey };
+  return await readProject(db, await createOnce(db, projects, row, audit(db, actor, "project.created", id)));
+}
+
+export async function updateProject(
+  db: ScopedDb,
+  actor: Actor,
+  id: string,
+  body: z.output<typeof projectUpdate>,
+): Promise<Project> {
+  await readProject(db, id);
+  await assertStorage(db, body.storage ?? null);
+  const { storage, ...fields } = body;
+  await db.batch([
+    db.update(projects, { ...fields, ...storage, updatedAt: Date.now() }, eq(projects.id, id)),
+    audit(db, actor, "project.changed", id, { fields: Object.keys(body) }),
+  ]);
+  return await readProject(db, id);
+}
+
+async function assertStorage(
+  db: ScopedDb,
+  storage: { connectionId: string; container: string } | null,
+): Promise<void> {
+  if (storage === null) return;
+  const where = eq(storageConnections.id, storage.connectionId);
+  const found = await db.first({ container: storageConnections.container }, storageConnections, { where });
+  if (found === null) throw invalid({ "storage.connectionId": "There is no such storage connection" });
+  if (found.container !== null && found.container !== storage.container) {
+    throw invalid({ "storage.container": `This connection opens the container "${found.container}" only` });
+  }
+}
+
+type ProjectRow = {
+  [Field in keyof typeof FIELDS]: unknown;
+} & Omit<Project, "storage" | "status" | "createdAt" | "updatedAt"> & {
+    type: ProjectType;
+    connectionId: string | null;
+    connectionName: string | null;
+    account: string | null;
+    container: string | null;
+    tier: "Hot" | "Cool" | "Cold" | "Archive" | null;
+    prefix: string | null;
+    cancelledAt: number | null;
+    createdAt: number;
+    updatedAt: number;
+    startedJobCount: number;
+    completedJobCount: number;
+  };
+
+function show(row: ProjectRow): Project {
+  const { connectionId, connectionName, account, container, tier } = row;
+  const connected =
+    connectionId !== null && connectionName !== null && account !== null && container !== null && tier !== null;
+  return {
+    id: row.id,
+    clientId: row.clientId,
+    clientName: row.clientName,
+    type: row.type,
+    name: row.name,
+    description: row.description,
+    psaTicketId: row.psaTicketId,
+    psaProjectId: row.psaProjectId,
+    storage: connected ? { connectionId, connectionName, account, container, tier, prefix: row.prefix ?? "" } : null,
+    status: statusOf(row),
+    jobCount: row.jobCount,
+    failedJobCount: row.failedJobCount,
+    createdAt: iso(row.createdAt),
+    updatedAt: iso(row.updatedAt),
+  };
+}
+
+/** Derived from the jobs (`docs/spec.md`, C4). All final but some failed stays `in_progress`, with the failed counted. */
+function statusOf(row: ProjectRow): Project["status"] {
+  if (row.cancelledAt !== null) return "cancelled";
+  if (row.startedJobCount === 0) return "planning";
+  return row.completedJobCount === row.jobCount ? "completed" : "in_progress";
+}

@@ -1,0 +1,17 @@
+import { Hono } from "hono";
+import { projectCreate, projectListQuery, projectUpdate } from "../../schema/api.ts";
+import { projectId } from "../../schema/ids.ts";
+import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
+import { createProject, listProjects, readProject, updateProject } from "../db/projects.ts";
+
+export const projects = new Hono<App>()
+  .get("/", async (c) => c.json(await listProjects(c.get("db"), readQuery(c, projectListQuery))))
+  .post("/", async (c) => {
+    const body = await readBody(c, projectCreate);
+    return c.json(await createProject(c.get("db"), actorOf(c), body, readIdempotencyKey(c)), 201);
+  })
+  .get("/:id", async (c) => c.json(await readProject(c.get("db"), readId(c, projectId))))
+  .patch("/:id", async (c) => {
+    const body = await readBody(c, projectUpdate);
+    return c.json(await updateProject(c.get("db"), actorOf(c), readId(c, projectId), body));
+  });

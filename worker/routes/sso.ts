@@ -1,0 +1,78 @@
+/**
+ * Signing in by the Hub's token (`docs/spec.md`, section S). A token is accepted at once only in a browser in which the
+ * sign-in was begun; otherwise a page asks first, so that nobody is signed in by a link somebody else made (T17).
+ */
+import { Hono, type Context } from "hono";
+import { html } from "hono/html";
+import { REFUSAL_STATUS, TokenRefused, verifyHubToken, type HubIdentity } from "../auth/hub-token.ts";
+import { forgetSignIn, giveSession, rememberedSignIn, rememberSignIn } from "../auth/session-cookie.ts";
+import { addressOf, type App } from "../context.ts";
+import { audit } from "../db/audit.ts";
+import { consumeToken, recordRefusal, signIn } from "../db/identity.ts";
+import { developmentSecret } from "../env.ts";
+import { page } from "../pages.ts";
+import { sha256Hex } from "../secrets.ts";
+import { scopedDb } from "../../schema/scoped-db.ts";
+
+const BEGUN = "begun";
+
+export const sso = new Hono<App>()
+  .get("/", async (c) => await accept(c, c.req.query("token")))
+  .post("/", async (c) => {
+    const { token } = await c.req.parseBody();
+    return await accept(c, typeof token === "string" ? token : undefined);
+  })
+  .get("/start", (c) => {
+    rememberSignIn(c, BEGUN);
+    if (developmentSecret(c.env) !== null) return c.redirect("/dev/hub", 303);
+    return c.redirect(`${c.env.HUB_URL}/login?redirect=migrate`, 303);
+  });
+
+async function accept(c: Context<App>, token: string | undefined): Promise<Response> {
+  const nowMs = Date.now();
+  try {
+    const identity = await verifyHubToken(token ?? "", c.env.PORTAL_SSO_SECRET, nowMs);
+    const tokenHash = await sha256Hex(token ?? "");
+    const remembered = rememberedSignIn(c);
+    if (remembered !== BEGUN && remembered !== tokenHash) {
+      rememberSignIn(c, tokenHash);
+      return await ask(c, identity, token ?? "");
+    }
+    if (!(await consumeToken(c.env.DB, identity.jti, nowMs))) throw new TokenRefused("token_used", identity.jti);
+    forgetSignIn(c);
+    const { orgId, userId } = await signIn(c.env.DB, identity, await giveSession(c), nowMs);
+    const db = scopedDb(c.env.DB, orgId);
+    await db.batch([audit(db, { kind: "user", id: userId, address: addressOf(c) }, "session.began", userId)]);
+    return c.redirect("/", 303);
+  } catch (error) {
+    if (!(error instanceof TokenRefused)) throw error;
+    await recordRefusal(c.env.DB, { reason: error.reason, jti: error.jti, address: addressOf(c), nowMs });
+    return await refuse(c, REFUSAL_STATUS[error.reason]);
+  }
+}
+
+async function ask(c: Context<App>, identity: HubIdentity, token: string): Promise<Response> {
+  return await page(
+    c,
+    200,
+    "Continue",
+    html`<h1>Continue as ${identity.name}?</h1>
+      <p>${identity.email}, at ${identity.tenantName}</p>
+      <form method="post" action="/sso">
+        <input type="hidden" name="token" value="${token}" />
+        <button type="submit">Continue</button>
+      </form>`,
+  );
+}
+
+/** One page for every refusal; the reason is in the log only. */
+async function refuse(c: Context<App>, status: 400 | 401 | 403 | 503): Promise<Response> {
+  return await page(
+    c,
+    status,
+    "Sign-in failed",
+    html`<h1>You could not be signed in</h1>
+      <p>The link may have lapsed: each is good for about a minute, and once. Start again from the Hub.</p>
+      <a class="button" href="/sso/start">Sign in again</a>`,
+  );
+}
