@@ -2,7 +2,7 @@
  * The questions that come before there is an organization: who a sign-in token, a session or a registration code belongs
  * to. One of the two files that may ask D1 without a scope.
  */
-import { and, eq, gt, isNull, lt, sql } from "drizzle-orm";
+import { and, eq, gt, isNull, lt } from "drizzle-orm";
 import type { Role } from "../../schema/api.ts";
 import { systemDb } from "../../schema/scoped-db.ts";
 import { organizations, registrationCodes, sessions, signInRefusals, usedTokens, users } from "../../schema/tables.ts";
@@ -142,13 +142,15 @@ export async function registerAgent(
 ): Promise<{ orgId: string; orgName: string; agentId: string } | null> {
   const db = systemDb(database);
   const agentId = makeId("agent");
-  const open = sql`code_hash = ${codeHash} and used_at is null and revoked_at is null and expires_at > ${nowMs}`;
-  await db.batch([
-    db.run(sql`
-      insert into agents (org_id, id, name, host, os, arch, version, label, status, created_at)
-      select org_id, ${agentId}, ${facts.name}, ${facts.host}, ${facts.os}, ${facts.arch}, ${facts.version}, label, 'offline', ${nowMs}
-      from registration_codes where ${open}`),
-    db.run(sql`update registration_codes set used_at = ${nowMs}, agent_id = ${agentId} where ${open}`),
+  // By hand, because drizzle cannot put an `insert … select` into a batch.
+  const open = "code_hash = ?1 and used_at is null and revoked_at is null and expires_at > ?2";
+  const insert = database.prepare(`
+    insert into agents (org_id, id, name, host, os, arch, version, label, status, created_at)
+    select org_id, ?3, ?4, ?5, ?6, ?7, ?8, label, 'offline', ?2 from registration_codes where ${open}`);
+  const use = database.prepare(`update registration_codes set used_at = ?2, agent_id = ?3 where ${open}`);
+  await database.batch([
+    insert.bind(codeHash, nowMs, agentId, facts.name, facts.host, facts.os, facts.arch, facts.version),
+    use.bind(codeHash, nowMs, agentId),
   ]);
   const [made] = await db
     .select({ orgId: registrationCodes.orgId, orgName: organizations.name })

@@ -1,0 +1,48 @@
+/** The storage emulator as a child process: the Blob service only, on loopback. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { commandFile, NODE } from "../environment.ts";
+import { startChild, waitFor } from "./children.ts";
+
+/** The account and key every emulator has; published by Microsoft, no secret. */
+export const EMULATOR_ACCOUNT = "devstoreaccount1";
+export const EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+const START_LIMIT_MS = 60_000;
+
+export interface Azurite {
+  readonly connectionString: string;
+  readonly blobEndpoint: string;
+  stop(): Promise<void>;
+}
+
+/** Keeps what it holds in `dataDir`. Port 0 = a free one. */
+export async function startAzurite(options: { dataDir: string; port?: number }): Promise<Azurite> {
+  mkdirSync(options.dataDir, { recursive: true });
+  const child = startChild({
+    command: NODE,
+    arguments: [
+      commandFile("azurite", "azurite-blob"),
+      "--silent",
+      "--skipApiVersionCheck",
+      "--disableTelemetry",
+      ...["--blobHost", "127.0.0.1"],
+      ...["--blobPort", String(options.port ?? 0)],
+      ...["--location", options.dataDir],
+    ],
+    logFile: join(options.dataDir, "azurite.log"),
+  });
+  const blobEndpoint = await waitFor(
+    "The storage emulator",
+    async () => {
+      const address = /Blob service is successfully listening at (http:\/\/\S+)/.exec(child.output())?.[1];
+      return address === undefined ? undefined : `${address}/${EMULATOR_ACCOUNT}`;
+    },
+    { limitMs: START_LIMIT_MS, child },
+  );
+  return {
+    blobEndpoint,
+    connectionString: `DefaultEndpointsProtocol=http;AccountName=${EMULATOR_ACCOUNT};AccountKey=${EMULATOR_KEY};BlobEndpoint=${blobEndpoint};`,
+    stop: () => child.stop(),
+  };
+}

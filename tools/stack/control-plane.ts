@@ -1,0 +1,77 @@
+/** The control plane in workerd, through `wrangler dev`: real D1, real Durable Objects, state that survives a restart. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { commandFile, NODE, QUIET_VARIABLES, ROOT } from "../environment.ts";
+import { startChild, waitFor, type Child } from "./children.ts";
+
+const START_LIMIT_MS = 90_000;
+const CRON_MS = 60_000;
+
+export interface ControlPlane {
+  readonly url: string;
+  /** Fires the cron trigger, which nobody does locally by itself. */
+  tick(): Promise<void>;
+  /** Ends it without any warning, as a power cut does. */
+  killHard(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startControlPlane(options: {
+  dataDir: string;
+  port: number;
+  secrets: Readonly<Record<string, string>>;
+}): Promise<ControlPlane> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  const state = join(options.dataDir, "state");
+  const secretsFile = join(options.dataDir, "secrets.env");
+  const lines = Object.entries(options.secrets).map(([name, value]) => `${name}=${value}\n`);
+  writeFileSync(secretsFile, lines.join(""), { mode: 0o600 });
+
+  const migrate = wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], options.dataDir);
+  if ((await migrate.exited) !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
+  const child = wrangler(
+    ["dev", "--persist-to", state, "--port", String(options.port), "--env-file", secretsFile, "--log-level", "warn"],
+    options.dataDir,
+  );
+  const url = `http://127.0.0.1:${options.port}`;
+  await waitFor("The control plane", () => askHealth(url), { limitMs: START_LIMIT_MS, child });
+  const tick = async () => {
+    const answer = await fetch(`${url}/cdn-cgi/local/scheduled?cron=*+*+*+*+*`, { signal: AbortSignal.timeout(10_000) });
+    await answer.arrayBuffer();
+  };
+  // A tick that fails is made good by the next one.
+  const timer = setInterval(() => void tick().catch(() => undefined), CRON_MS);
+  return {
+    url,
+    tick,
+    async killHard() {
+      clearInterval(timer);
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+    async stop() {
+      clearInterval(timer);
+      await child.stop();
+    },
+  };
+}
+
+function wrangler(words: readonly string[], dataDir: string): Child {
+  return startChild({
+    command: NODE,
+    arguments: ["--no-warnings", commandFile("wrangler", "wrangler"), ...words],
+    folder: ROOT,
+    environment: QUIET_VARIABLES,
+    logFile: join(dataDir, "control-plane.log"),
+  });
+}
+
+async function askHealth(url: string): Promise<true | undefined> {
+  try {
+    const response = await fetch(`${url}/api/health`, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.ok ? true : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * `npm start -- [folder]`: the whole product on this machine, nothing mocked. Storage emulator, control plane, dashboard,
+ * an agent; with a folder also one migration through the public API, live and with its report.
+ *
+ * Everything it keeps lies under one folder (`--data`), so a second start goes on where the first one stopped.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { build } from "vite";
+import type { Agent, Client, Connection, ContainerList, Job, Project, RegistrationCodeMade } from "../schema/api.ts";
+import { isFinal } from "../schema/job.ts";
+import { startAgent, type AgentProcess } from "./stack/agent-process.ts";
+import { ApiClient } from "./stack/api-client.ts";
+import { startAzurite } from "./stack/azurite.ts";
+import { startControlPlane } from "./stack/control-plane.ts";
+import { findPort, requirePort } from "./stack/ports.ts";
+import { describeReport, ProgressLine } from "./stack/progress-line.ts";
+
+const PORT_DEFAULT = 8787;
+const AZURITE_PORT_DEFAULT = 10_000;
+const CONTAINER = "migrated";
+const CLIENT_NAME = "Demo client";
+const AGENT_ONLINE_LIMIT_MS = 60_000;
+
+const USAGE = `Usage: npm start -- [folder] [options]
+
+  folder                 migrate this folder, show it live and print the report
+  --once                 stop when the job is final; exit code 0 only if it completed with nothing failed
+  --storage <string>     use this storage account (connection string) instead of the local emulator
+  --port <number>        where the dashboard listens (default ${PORT_DEFAULT}, or a free one)
+  --data <folder>        where everything is kept (default .data in the project)
+  --agent <file>         use this compiled agent instead of running it from source`;
+
+class UsageError extends Error {}
+
+interface Options {
+  readonly folder: string | null;
+  readonly once: boolean;
+  readonly storage: string | null;
+  readonly port: number | null;
+  readonly dataDir: string;
+  readonly agent: string | null;
+}
+
+/** What is started last is stopped first. */
+const running: { stop(): Promise<void> }[] = [];
+let stopping: Promise<void> | undefined;
+
+function stopAll(): Promise<void> {
+  stopping ??= (async () => {
+    for (const child of running.reverse()) await child.stop();
+  })();
+  return stopping;
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  const interrupted = new Promise<number>((end) => {
+    // 128 + the signal's number, as shells have it.
+    process.once("SIGINT", () => end(130));
+    process.once("SIGTERM", () => end(143));
+  });
+  try {
+    return await Promise.race([run(options, interrupted), interrupted]);
+  } finally {
+    await stopAll();
+  }
+}
+
+async function run(options: Options, interrupted: Promise<number>): Promise<number> {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+  const secrets = readSecrets(join(options.dataDir, "secrets.json"));
+  say("Building the dashboard …");
+  await build({ logLevel: "error" });
+
+  const storage = options.storage ?? (await startStorage(options.dataDir));
+  say("Starting the control plane …");
+  if (options.port !== null) await requirePort(options.port, "the control plane");
+  const port = options.port ?? (await findPort(PORT_DEFAULT));
+  const controlPlane = await startControlPlane({ dataDir: join(options.dataDir, "control-plane"), port, secrets });
+  running.push(controlPlane);
+  const { url } = controlPlane;
+  const api = new ApiClient(url);
+  await api.signIn(secrets.DEV_HUB_SECRET);
+
+  const { agent, agentId } = await startTheAgent(options, api);
+  running.push(agent);
+  const link = ApiClient.signInLink(url, secrets.DEV_HUB_SECRET);
+
+  if (options.folder === null) {
+    say(`\nEverything runs. Sign in with one click:\n  ${link}\n`);
+    say("To migrate a folder: npm start -- <folder>, or create a client, a project and a job in the dashboard.");
+    if (options.storage === null) say(`To connect the local storage emulator, use this connection string:\n  ${storage}`);
+    say("Ctrl-C stops everything.");
+    return await interrupted;
+  }
+  const job = await migrate(api, { folder: options.folder, storage, agentId });
+  say(`\nDashboard, signed in with one click:\n  ${link}`);
+  if (options.once) return job.status === "completed" && job.totals.filesFailed === 0 ? 0 : 1;
+  say("Ctrl-C stops everything.");
+  return await interrupted;
+}
+
+async function startStorage(dataDir: string): Promise<string> {
+  say("Starting the storage emulator …");
+  // The port is part of the connection that is stored, so it stays the same from start to start.
+  const file = join(dataDir, "azurite-port");
+  const wanted = existsSync(file) ? Number(readFileSync(file, "utf8")) : AZURITE_PORT_DEFAULT;
+  const port = await findPort(wanted);
+  writeFileSync(file, String(port));
+  const azurite = await startAzurite({ dataDir: join(dataDir, "azurite"), port });
+  running.push(azurite);
+  return azurite.connectionString;
+}
+
+/** Registers the agent with a code at the first start; later it goes on with what it has. */
+async function startTheAgent(options: Options, api: ApiClient): Promise<{ agent: AgentProcess; agentId: string }> {
+  say("Starting an agent …");
+  const stateDir = join(options.dataDir, "agent");
+  const known = join(options.dataDir, "agent-id");
+  const common = { stateDir, logFile: join(options.dataDir, "agent.log"), executable: options.agent };
+  const isRegistered = existsSync(known) && existsSync(stateDir);
+  const before = new Set((await api.list<Agent>("/api/agents")).map(({ id }) => id));
+  const words = isRegistered ? ["start"] : await registration(api);
+  const agent = startAgent({ ...common, arguments: words });
+  try {
+    const agentId = await waitOnline(api, agent, ({ id }) =>
+      isRegistered ? id === readFileSync(known, "utf8") : !before.has(id),
+    );
+    writeFileSync(known, agentId);
+    return { agent, agentId };
+  } catch (error) {
+    await agent.stop();
+    throw error;
+  }
+}
+
+async function registration(api: ApiClient): Promise<string[]> {
+  const { code } = await api.post<RegistrationCodeMade>("/api/registration-codes", { label: "npm start", validMinutes: 15 });
+  return ["--register", code, "--url", api.url];
+}
+
+async function waitOnline(api: ApiClient, agent: AgentProcess, isOurs: (agent: Agent) => boolean): Promise<string> {
+  const limit = AbortSignal.timeout(AGENT_ONLINE_LIMIT_MS);
+  while (!limit.aborted) {
+    const found = (await api.list<Agent>("/api/agents")).find((one) => isOurs(one) && one.status === "online");
+    if (found !== undefined) return found.id;
+    await Promise.race([pause(200), agent.exited]);
+    if (agent.exitCode !== null) throw new Error(`The agent stopped with exit code ${agent.exitCode}:\n${agent.lastLines()}`);
+  }
+  throw new Error(`The agent did not come online in ${AGENT_ONLINE_LIMIT_MS / 1000} s:\n${agent.lastLines()}`);
+}
+
+async function migrate(
+  api: ApiClient,
+  what: { folder: string; storage: string; agentId: string },
+): Promise<Job> {
+  const project = await ensureProject(api, await ensureConnection(api, what.storage));
+  const name = basename(what.folder) || "root";
+  const job = await api.post<Job>("/api/jobs", {
+    projectId: project.id,
+    agentId: what.agentId,
+    name: `Migrate ${name}`,
+    type: "migrate_files",
+    source: { kind: "local", path: what.folder },
+    destination: { prefix: prefixOf(name) },
+  });
+  say(`Migrating ${what.folder} to ${project.storage?.account}/${CONTAINER}/${prefixOf(name)}`);
+  const line = new ProgressLine(process.stdout);
+  const watching = api.watch(job.id, (message) => {
+    if (message.type === "snapshot") for (const live of message.jobs) line.show(live);
+    if (message.type === "job") line.show(message.job);
+  });
+  const final = await waitFinal(api, job.id);
+  watching.close();
+  line.end();
+  say(describeReport(final));
+  for (const failure of (await api.get<{ items: { path: string; message: string }[] }>(`/api/jobs/${job.id}/failures?limit=20`)).items) {
+    say(`  failed: ${JSON.stringify(failure.path)}: ${failure.message}`);
+  }
+  return final;
+}
+
+/** The live socket shows; whether the job is over is asked, so that a lost socket loses nothing. */
+async function waitFinal(api: ApiClient, jobId: string): Promise<Job> {
+  for (;;) {
+    const job = await api.get<Job>(`/api/jobs/${jobId}`);
+    if (isFinal(job.status) && (job.report !== null || job.status !== "completed")) return job;
+    await pause(500);
+  }
+}
+
+async function ensureConnection(api: ApiClient, connectionString: string): Promise<Connection> {
+  const made = await api.post<Connection>("/api/storage-connections", {
+    kind: "connection_string",
+    name: "Storage of npm start",
+    connectionString,
+  });
+  await api.post<ContainerList>(`/api/storage-connections/${made.id}/containers`, { name: CONTAINER });
+  return made;
+}
+
+async function ensureProject(api: ApiClient, connection: Connection): Promise<Project> {
+  const clients = await api.list<Client>("/api/clients");
+  const client =
+    clients.find(({ name, status }) => name === CLIENT_NAME && status === "active") ??
+    (await api.post<Client>("/api/clients", { name: CLIENT_NAME }));
+  const name = `Files to ${connection.account}`;
+  const storage = { connectionId: connection.id, container: CONTAINER };
+  const present = (await api.list<Project>(`/api/projects?clientId=${client.id}`)).find((project) => project.name === name);
+  if (present !== undefined) return await api.patch<Project>(`/api/projects/${present.id}`, { storage });
+  return await api.post<Project>("/api/projects", { clientId: client.id, type: "file_migration", name, storage });
+}
+
+function prefixOf(name: string): string {
+  return name.replaceAll(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "") || "folder";
+}
+
+function readOptions(): Options {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      once: { type: "boolean", default: false },
+      storage: { type: "string" },
+      port: { type: "string" },
+      data: { type: "string" },
+      agent: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) throw new UsageError(USAGE);
+  if (positionals.length > 1) throw new UsageError(`Give one folder, not ${positionals.length}\n\n${USAGE}`);
+  const [folder] = positionals;
+  // npm runs scripts in the project; what was typed is relative to where it was typed.
+  const origin = process.env["INIT_CWD"] ?? process.cwd();
+  const path = folder === undefined ? null : resolve(origin, folder);
+  if (path !== null && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`There is no folder "${path}"`);
+  }
+  if (values.once && path === null) throw new UsageError(`--once needs a folder\n\n${USAGE}`);
+  const port = values.port === undefined ? null : Number(values.port);
+  if (port !== null && !(Number.isInteger(port) && port > 0 && port < 65_536)) {
+    throw new UsageError(`--port must be a number from 1 to 65535, not "${values.port}"`);
+  }
+  return {
+    folder: path,
+    once: values.once,
+    storage: values.storage ?? null,
+    port,
+    dataDir: values.data === undefined ? resolve(import.meta.dirname, "../.data") : resolve(origin, values.data),
+    agent: values.agent === undefined ? null : resolve(origin, values.agent),
+  };
+}
+
+interface Secrets extends Record<string, string> {
+  PORTAL_SSO_SECRET: string;
+  SECRETS_KEYS: string;
+  CODE_PEPPER: string;
+  DEV_HUB_SECRET: string;
+}
+
+/** Secrets of this machine's own control plane, made once. */
+function readSecrets(file: string): Secrets {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, "utf8")) as Secrets;
+  const secrets: Secrets = {
+    PORTAL_SSO_SECRET: randomBytes(32).toString("hex"),
+    SECRETS_KEYS: `k1:${randomBytes(32).toString("base64")}`,
+    CODE_PEPPER: randomBytes(32).toString("hex"),
+    DEV_HUB_SECRET: randomBytes(32).toString("hex"),
+  };
+  writeFileSync(file, JSON.stringify(secrets, null, 2), { mode: 0o600 });
+  return secrets;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms));
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof Error)) throw error;
+  const isUsage = error instanceof UsageError || ("code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
+  process.stderr.write(`${isUsage ? error.message : `Cannot start: ${error.message}`}\n`);
+  process.exitCode = isUsage ? 2 : 1;
+}
