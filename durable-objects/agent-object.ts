@@ -11,17 +11,13 @@ import { scopedDb } from "../schema/scoped-db.ts";
 import { Hub, type AgentSocket, type AgentSocketState, type Identity, type ViewerSocket } from "./hub.ts";
 import { jobRecord } from "./job-record.ts";
 import type { OrganizationFeed } from "./organization-feed.ts";
+import { JOB_HEADER, KEY_HASH_HEADER, ORG_HEADER } from "./socket-headers.ts";
 import { hubStore } from "./storage.ts";
 
 export interface AgentObjectEnv {
   readonly DB: D1Database;
   readonly FEED: DurableObjectNamespace<OrganizationFeed>;
 }
-
-/** Headers by which the Worker, which has checked them, hands on who connects. They never come from outside. */
-export const KEY_HASH_HEADER = "x-migrate-key-hash";
-export const ORG_HEADER = "x-migrate-org";
-export const JOB_HEADER = "x-migrate-job";
 
 interface ViewerState {
   readonly kind: "viewer";
@@ -40,7 +36,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT, HEARTBEAT_ANSWER));
     this.#hub = new Hub({
       store: hubStore(context.storage.sql),
-      record: (orgId) => jobRecord(scopedDb(env.DB, orgId)),
+      record: ({ orgId, agentId }) => jobRecord(scopedDb(env.DB, orgId), agentId),
       agentSocket: () => this.#agentSockets()[0] ?? null,
       viewers: () => this.#viewers(),
       publish: (orgId, message) => this.#publish(orgId, message),
@@ -85,9 +81,11 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     if (isViewer(socket)) return;
     await this.#inTurn(async () => {
+      // Frames of a socket that was given up may still be on their way: its session is over.
+      if (!isOpen(socket)) return;
       if (typeof message !== "string") return socket.close(1003, "text only");
       try {
-        await this.#hub.frame(agentSocket(socket), message);
+        await this.#hub.frame(this.#agentSocket(socket), message);
       } catch (error) {
         // Not acked, so the agent says it again on its next socket.
         console.error(JSON.stringify({ event: "frame_failed", reason: String(error) }));
@@ -116,7 +114,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     const older = this.#agentSockets();
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, ["agent"]);
-    this.#hub.connected(agentSocket(server), older);
+    this.#hub.connected(this.#agentSocket(server), older);
     return new Response(null, { status: 101, webSocket: client, headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL } });
   }
 
@@ -140,7 +138,22 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   #agentSockets(): AgentSocket[] {
-    return this.ctx.getWebSockets("agent").filter(isOpen).map(agentSocket);
+    return this.ctx.getWebSockets("agent").filter(isOpen).map((socket) => this.#agentSocket(socket));
+  }
+
+  #agentSocket(socket: WebSocket): AgentSocket {
+    const answeredAt = () => this.ctx.getWebSocketAutoResponseTimestamp(socket);
+    return {
+      get state() {
+        return socket.deserializeAttachment() as AgentSocketState;
+      },
+      get heartbeatMs() {
+        return answeredAt()?.getTime() ?? null;
+      },
+      setState: (state) => socket.serializeAttachment(state),
+      send: (text) => sendQuietly(socket, text),
+      close: (code, reason) => socket.close(code, reason),
+    };
   }
 
   #viewers(): ViewerSocket[] {
@@ -169,17 +182,6 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     this.#turn = result.catch(() => undefined);
     return result;
   }
-}
-
-function agentSocket(socket: WebSocket): AgentSocket {
-  return {
-    get state() {
-      return socket.deserializeAttachment() as AgentSocketState;
-    },
-    setState: (state) => socket.serializeAttachment(state),
-    send: (text) => sendQuietly(socket, text),
-    close: (code, reason) => socket.close(code, reason),
-  };
 }
 
 function viewerSocket(socket: WebSocket): ViewerSocket {

@@ -10,6 +10,7 @@ import { isFinal, type JobStatus, type JobTotals } from "../schema/job.ts";
 import type { LiveJob, LiveMessage } from "../schema/live.ts";
 import {
   CLOSE,
+  FRAME_BYTES_MAX,
   HEARTBEAT_SECONDS,
   HELLO_LIMIT_MS,
   PROTOCOL_VERSION,
@@ -32,6 +33,8 @@ import { PROGRESS_ROW_MS, type JobRecord } from "./job-record.ts";
 export const OFFLINE_AFTER_MS = 90_000;
 /** A desired state that is not confirmed in this time means that the socket is dead. */
 export const CONFIRM_LIMIT_MS = 15_000;
+/** To a peer that is probably gone; if it is not, it connects again. */
+const CLOSE_DEAD = 1011;
 
 export interface Identity {
   readonly orgId: string;
@@ -82,6 +85,8 @@ export interface AgentSocketState {
 
 export interface AgentSocket {
   readonly state: AgentSocketState;
+  /** When the platform answered this socket's heartbeat last; null before the first. */
+  readonly heartbeatMs: number | null;
   setState(state: AgentSocketState): void;
   send(text: string): void;
   close(code: number, reason: string): void;
@@ -96,7 +101,7 @@ export interface ViewerSocket {
 
 export interface HubWorld {
   readonly store: HubStore;
-  record(orgId: string): JobRecord;
+  record(identity: Pick<Identity, "orgId" | "agentId">): JobRecord;
   /** The live agent socket, if there is one; an older one that is being closed does not count. */
   agentSocket(): AgentSocket | null;
   viewers(): ViewerSocket[];
@@ -125,7 +130,8 @@ export class Hub {
   initialize(identity: Omit<Identity, "revoked">): void {
     const present = this.#world.store.identity();
     if (present !== null && present.orgId !== identity.orgId) throw new Error("The object belongs to another organization");
-    this.#world.store.setIdentity({ ...identity, revoked: false });
+    // Revoked is for ever: another registration makes another agent.
+    this.#world.store.setIdentity({ ...identity, revoked: present?.revoked ?? false });
   }
 
   /** Who holds this key; null for a wrong key, a revoked agent, and an object that was never registered. */
@@ -136,6 +142,8 @@ export class Hub {
   }
 
   revoke(orgId: string): void {
+    // A registration that was cut short left no key that could be worth anything.
+    if (this.#world.store.identity() === null) return;
     const identity = this.#own(orgId);
     this.#world.store.setIdentity({ ...identity, revoked: true });
     this.#world.agentSocket()?.close(CLOSE.revoked, "revoked");
@@ -149,15 +157,27 @@ export class Hub {
 
   /** Takes what is wanted of a job, and says it at once if the agent is there. Older revisions change nothing. */
   async setDesired(orgId: string, desired: Desired): Promise<void> {
-    this.#own(orgId);
-    const held = this.#world.store.desired().find((record) => record.desired.jobId === desired.jobId);
+    const identity = this.#own(orgId);
+    const held = this.#held(desired.jobId);
+    if (held === undefined && !(await this.#isWanted(identity, desired))) return;
     if (held === undefined || isNewer(desired, held.desired)) {
       this.#world.store.setDesired({ desired, applied: false });
     }
     const socket = this.#world.agentSocket();
     if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
-    const live = await this.#liveJob(orgId, desired.jobId);
-    if (live !== null) await this.#show(orgId, { ...live, ...wanted(desired, live) });
+    const newest = this.#held(desired.jobId)?.desired ?? desired;
+    const live = await this.#liveJob(identity, desired.jobId);
+    if (live !== null) await this.#show(orgId, { ...live, ...wanted(newest, live) });
+  }
+
+  /**
+   * Whether a wish for a job that is not held is of today. One that was overtaken on its way by the job's end, or by a
+   * cancel that is confirmed already, would make the agent begin again.
+   */
+  async #isWanted(identity: Identity, desired: Desired): Promise<boolean> {
+    const stored = await this.#record(identity).live(desired.jobId);
+    if (stored === null || stored.epoch !== desired.epoch) return false;
+    return isFinal(stored.status) ? desired.state === "cancel" && stored.status === "cancelled" : true;
   }
 
   // --- the agent's socket ---
@@ -201,17 +221,31 @@ export class Hub {
   async disconnected(clean: boolean): Promise<void> {
     const identity = this.#world.store.identity();
     if (identity === null || this.#world.agentSocket() !== null) return;
-    if (clean || identity.revoked) return await this.#offline(identity, this.#world.now());
-    const session = this.#world.store.session();
-    this.#world.store.setSession({ ...session, offlineDueMs: this.#world.now() + OFFLINE_AFTER_MS });
+    if (clean || identity.revoked) {
+      await this.#offline(identity, this.#world.now());
+    } else {
+      // A socket that is given up and then breaks as well ends once.
+      const session = this.#world.store.session();
+      const offlineDueMs = session.offlineDueMs ?? this.#world.now() + OFFLINE_AFTER_MS;
+      this.#world.store.setSession({ ...session, offlineDueMs });
+    }
     this.#arm();
   }
 
-  /** Called about presence by the sweep: a process that died with its sockets never heard them close. */
+  /**
+   * Called about presence by the sweep: a process that died with its sockets never heard them close, a peer that lost its
+   * network never closes them, and an alarm that failed too often is not tried again.
+   */
   async checkPresence(orgId: string): Promise<void> {
     this.#own(orgId);
-    if (this.#world.agentSocket() !== null || this.#world.store.session().offlineDueMs !== null) return;
-    await this.disconnected(false);
+    const socket = this.#world.agentSocket();
+    if (socket !== null) {
+      const heardMs = Math.max(socket.heartbeatMs ?? 0, socket.state.connectedMs);
+      if (this.#world.now() - heardMs < OFFLINE_AFTER_MS) return;
+      socket.close(CLOSE_DEAD, "no heartbeat");
+    }
+    if (this.#world.store.session().offlineDueMs === null) await this.disconnected(false);
+    else await this.alarm();
   }
 
   /** Does what is due. Idempotent: an alarm may come twice. */
@@ -223,8 +257,10 @@ export class Hub {
         socket.close(CLOSE.helloTimeout, "no hello in time");
       } else if (socket.state.unconfirmedSinceMs !== null && now >= socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS) {
         // The agent connects again and gets everything in `welcome`.
-        socket.close(1011, "no confirmation in time");
+        socket.close(CLOSE_DEAD, "no confirmation in time");
       }
+      // A peer that is gone does not answer the close either, so its event may never come.
+      if (this.#world.agentSocket() === null) await this.disconnected(false);
     }
     const identity = this.#world.store.identity();
     const { offlineDueMs } = this.#world.store.session();
@@ -238,8 +274,7 @@ export class Hub {
 
   /** What a new viewer of a job sees first. */
   async viewerJoined(orgId: string, viewer: ViewerSocket): Promise<void> {
-    this.#own(orgId);
-    const live = await this.#liveJob(orgId, viewer.jobId);
+    const live = await this.#liveJob(this.#own(orgId), viewer.jobId);
     viewer.send(liveText({ type: "snapshot", jobs: live === null ? [] : [live] }));
     this.#setReportRate();
   }
@@ -280,6 +315,7 @@ export class Hub {
         case "event":
         case "result":
           await this.#event(identity, message);
+          this.#settle(socket);
           eventTaken = true;
           break;
       }
@@ -298,12 +334,12 @@ export class Hub {
     const session = this.#world.store.session();
     const epoch = session.epoch + 1;
     this.#world.store.setSession({ ...session, epoch, offlineDueMs: null });
-    await this.#record(identity).online(identity.agentId, hello, this.#world.now());
+    await this.#record(identity).online(hello, this.#world.now());
 
     for (const { desired, applied } of this.#world.store.desired()) {
       const [appliedEpoch, appliedRev] = hello.applied[desired.jobId] ?? [0, 0];
       const known = appliedEpoch === desired.epoch && appliedRev >= desired.rev;
-      if (known && !applied) await this.#confirmed(identity, { desired, applied: true }, desired.rev);
+      if (known && !applied) await this.#confirmed(identity, { desired, applied });
       // The agent lost its state, or never wrote it: say it again.
       if (!known && applied) this.#world.store.setDesired({ desired, applied: false });
     }
@@ -316,6 +352,7 @@ export class Hub {
       reportSeconds,
       unconfirmedSinceMs: unconfirmed.length > 0 ? this.#world.now() : null,
     });
+    const [welcomed, after] = split(unconfirmed);
     this.#send(socket, {
       type: "welcome",
       protocol: PROTOCOL_VERSION,
@@ -325,37 +362,43 @@ export class Hub {
       heartbeatSeconds: HEARTBEAT_SECONDS,
       reportSeconds,
       eventSeqHeld: session.eventSeq,
-      desired: unconfirmed,
+      desired: welcomed,
     });
+    for (const desired of after) this.#send(socket, desired);
     this.#arm();
     await this.#presence(identity, true);
   }
 
   async #applied(identity: Identity, socket: AgentSocket, message: Applied): Promise<void> {
-    const held = this.#world.store.desired().find((record) => record.desired.jobId === message.jobId);
+    const held = this.#held(message.jobId);
     if (held !== undefined && held.desired.epoch === message.epoch && message.rev >= held.desired.rev && !held.applied) {
-      await this.#confirmed(identity, held, message.rev);
+      await this.#confirmed(identity, held);
     }
-    if (this.#unconfirmed().length === 0) {
-      socket.setState({ ...socket.state, unconfirmedSinceMs: null });
-      this.#arm();
-    }
+    this.#settle(socket);
   }
 
-  async #confirmed(identity: Identity, { desired }: DesiredRecord, rev: number): Promise<void> {
-    const message = { type: "applied", jobId: desired.jobId, epoch: desired.epoch, rev, result: "ok" } as const;
-    await this.#record(identity).applied(message, this.#world.now());
+  /** Nothing is left to be confirmed: nothing is waited for. */
+  #settle(socket: AgentSocket): void {
+    if (socket.state.unconfirmedSinceMs === null || this.#unconfirmed().length > 0) return;
+    socket.setState({ ...socket.state, unconfirmedSinceMs: null });
+    this.#arm();
+  }
+
+  async #confirmed(identity: Identity, { desired }: DesiredRecord): Promise<void> {
+    await this.#record(identity).applied(desired, this.#world.now());
     if (desired.state === "cancel") this.#world.store.dropDesired(desired.jobId);
     else this.#world.store.setDesired({ desired, applied: true });
   }
 
   async #progress(identity: Identity, socket: AgentSocket, message: Progress): Promise<void> {
-    const live = await this.#liveJob(identity.orgId, message.jobId);
+    const live = await this.#liveJob(identity, message.jobId);
     if (live === null || live.epoch !== message.epoch || isFinal(live.status)) return;
     const now = this.#world.now();
-    if (now - (socket.state.flushedMs[message.jobId] ?? 0) >= PROGRESS_ROW_MS) {
+    // What is forgotten here may be flushed again anyway, so an attachment never holds more than runs at once.
+    const recent = Object.entries(socket.state.flushedMs).filter(([, atMs]) => now - atMs < PROGRESS_ROW_MS);
+    if (!recent.some(([jobId]) => jobId === message.jobId)) {
       await this.#record(identity).progress(message, now);
-      socket.setState({ ...socket.state, flushedMs: { ...socket.state.flushedMs, [message.jobId]: now } });
+      socket.setState({ ...socket.state, flushedMs: Object.fromEntries([...recent, [message.jobId, now]]) });
     }
     await this.#show(identity.orgId, {
       ...live,
@@ -378,13 +421,17 @@ export class Hub {
     if (message.type === "result") await record.result(message, this.#world.now());
     else if (message.event.kind === "phase") await record.phase(message, this.#world.now());
     else await record.failures(message);
+    // Together, with no wait in between: the event does not come again to make good what was left undone.
     this.#world.store.setSession({ ...this.#world.store.session(), eventSeq: message.eventSeq });
-
-    const live = await this.#liveJob(identity.orgId, message.jobId);
-    if (live === null || live.epoch !== message.epoch) return;
     if (message.type === "result") {
       this.#dropFinished(message);
-      await this.#show(identity.orgId, ended(live, message));
+      // D1 knows the end: somebody may have cancelled the job, and that word may have been lost on its way here.
+      this.#live.delete(message.jobId);
+    }
+    const live = await this.#liveJob(identity, message.jobId);
+    if (live === null || live.epoch !== message.epoch) return;
+    if (message.type === "result") {
+      await this.#show(identity.orgId, live);
     } else if (message.event.kind === "phase" && !isFinal(live.status)) {
       const totals = risen(live.totals, message.event.totals);
       await this.#show(identity.orgId, { ...quiet(live), status: message.event.phase, totals });
@@ -393,12 +440,11 @@ export class Hub {
 
   /** A finished job is wanted no more; a retry brings it back under a new epoch. */
   #dropFinished(message: Result): void {
-    const held = this.#world.store.desired().find((record) => record.desired.jobId === message.jobId);
-    if (held !== undefined && held.desired.epoch === message.epoch) this.#world.store.dropDesired(message.jobId);
+    if (this.#held(message.jobId)?.desired.epoch === message.epoch) this.#world.store.dropDesired(message.jobId);
   }
 
   async #offline(identity: Identity, lastSeenMs: number): Promise<void> {
-    await this.#record(identity).offline(identity.agentId, lastSeenMs);
+    await this.#record(identity).offline(lastSeenMs);
     this.#world.store.setSession({ ...this.#world.store.session(), offlineDueMs: null });
     await this.#presence(identity, false);
   }
@@ -434,12 +480,12 @@ export class Hub {
     if (this.#live.size > LIVE_KEPT_MAX && oldest !== undefined) this.#live.delete(oldest);
   }
 
-  async #liveJob(orgId: string, jobId: string): Promise<LiveJob | null> {
-    const wantedEpoch = this.#world.store.desired().find((record) => record.desired.jobId === jobId)?.desired.epoch;
+  async #liveJob(identity: Identity, jobId: string): Promise<LiveJob | null> {
+    const wantedEpoch = this.#held(jobId)?.desired.epoch;
     const kept = this.#live.get(jobId);
     if (kept !== undefined && (wantedEpoch === undefined || kept.epoch === wantedEpoch)) return kept;
     // Not in memory after a sleep, or a new epoch: D1 knows.
-    const stored = await this.#world.record(orgId).live(jobId);
+    const stored = await this.#record(identity).live(jobId);
     if (stored !== null) this.#keep(stored);
     return stored;
   }
@@ -465,8 +511,14 @@ export class Hub {
       .map((record) => record.desired);
   }
 
+  #held(jobId: string): DesiredRecord | undefined {
+    return this.#world.store.desired().find((record) => record.desired.jobId === jobId);
+  }
+
   #sendUnconfirmed(socket: AgentSocket): void {
-    for (const desired of this.#unconfirmed()) this.#send(socket, desired);
+    const unconfirmed = this.#unconfirmed();
+    if (unconfirmed.length === 0) return;
+    for (const desired of unconfirmed) this.#send(socket, desired);
     const { unconfirmedSinceMs } = socket.state;
     socket.setState({ ...socket.state, unconfirmedSinceMs: unconfirmedSinceMs ?? this.#world.now() });
     this.#arm();
@@ -488,7 +540,8 @@ export class Hub {
       if (socket.state.unconfirmedSinceMs !== null) due.push(socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS);
     }
     const { offlineDueMs } = this.#world.store.session();
-    if (offlineDueMs !== null) due.push(offlineDueMs);
+    // With a socket that has not said hello yet, its time-out comes first and decides.
+    if (offlineDueMs !== null && socket === null) due.push(offlineDueMs);
     this.#world.setAlarm(due.length > 0 ? Math.min(...due) : null);
   }
 
@@ -499,7 +552,7 @@ export class Hub {
   }
 
   #record(identity: Identity): JobRecord {
-    return this.#world.record(identity.orgId);
+    return this.#world.record(identity);
   }
 
   #timestamp(): string {
@@ -511,6 +564,15 @@ function isNewer(desired: Desired, than: Desired): boolean {
   return desired.epoch > than.epoch || (desired.epoch === than.epoch && desired.rev > than.rev);
 }
 
+/** Those that fit into one frame with `welcome`, and the rest, which follow one by one. */
+function split(all: readonly Desired[]): [welcomed: Desired[], after: Desired[]] {
+  let characters = 0;
+  // A character is at most three bytes; a quarter leaves room for the rest of the frame.
+  const fits = all.findIndex((desired) => (characters += JSON.stringify(desired).length) > FRAME_BYTES_MAX / 4);
+  const count = fits === -1 ? all.length : fits;
+  return [all.slice(0, count), all.slice(count)];
+}
+
 /** What a new wish changes at once for those who look: a cancel is immediate, everything else waits for the agent. */
 function wanted(desired: Desired, live: LiveJob): Pick<LiveJob, "desiredState" | "status"> {
   const status: JobStatus = desired.state === "cancel" && !isFinal(live.status) ? "cancelled" : live.status;
@@ -519,11 +581,6 @@ function wanted(desired: Desired, live: LiveJob): Pick<LiveJob, "desiredState" |
 
 function quiet(live: LiveJob): LiveJob {
   return { ...live, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
-}
-
-function ended(live: LiveJob, { report }: Result): LiveJob {
-  const status = live.status === "cancelled" ? live.status : report.outcome;
-  return { ...quiet(live), bytesInFlight: 0, status, totals: risen(live.totals, report.totals), error: report.error };
 }
 
 function risen(before: JobTotals, after: JobTotals): JobTotals {

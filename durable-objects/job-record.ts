@@ -1,8 +1,9 @@
 /**
  * What an agent's object writes into D1, and when: presence, applied revisions, phases, failures, results, and totals at
- * most once per {@link PROGRESS_ROW_MS} and job. Every write is guarded by the epoch and harmless when repeated.
+ * most once per {@link PROGRESS_ROW_MS} and job. Every write is guarded by the epoch and by the agent the job is assigned
+ * to, and harmless when repeated.
  */
-import { and, desc, eq, isNull, lt, notInArray, sql } from "drizzle-orm";
+import { and, desc, eq, isNull, lt, lte, notInArray, sql } from "drizzle-orm";
 import { FAILURES_KEPT_MAX, FINAL_STATUSES, isFinal, type JobTotals } from "../schema/job.ts";
 import type { LiveJob } from "../schema/live.ts";
 import { LIVE_JOBS_MAX } from "../schema/live.ts";
@@ -15,11 +16,12 @@ export const PROGRESS_ROW_MS = 30_000;
 
 export type JobRecord = ReturnType<typeof jobRecord>;
 
-export function jobRecord(db: ScopedDb) {
-  const notFinal = notInArray(jobs.status, [...FINAL_STATUSES]);
+export function jobRecord(db: ScopedDb, agentId: string) {
+  const ofEpoch = (message: { jobId: string; epoch: number }) =>
+    and(eq(jobs.id, message.jobId), eq(jobs.epoch, message.epoch), eq(jobs.agentId, agentId));
 
   return {
-    async online(agentId: string, hello: Hello, nowMs: number): Promise<void> {
+    async online(hello: Hello, nowMs: number): Promise<void> {
       const facts = { host: hello.host, os: hello.os, arch: hello.arch, version: hello.agentVersion };
       await db.batch([
         db.update(
@@ -30,12 +32,12 @@ export function jobRecord(db: ScopedDb) {
       ]);
     },
 
-    async offline(agentId: string, lastSeenMs: number): Promise<void> {
+    async offline(lastSeenMs: number): Promise<void> {
       const where = and(eq(agents.id, agentId), eq(agents.status, "online"));
       await db.batch([db.update(agents, { status: "offline", lastSeenAt: lastSeenMs }, where)]);
     },
 
-    async applied(message: Applied, nowMs: number): Promise<void> {
+    async applied(message: Pick<Applied, "jobId" | "epoch" | "rev">, nowMs: number): Promise<void> {
       const where = and(ofEpoch(message), lt(jobs.appliedRev, message.rev));
       await db.batch([db.update(jobs, { appliedRev: message.rev, updatedAt: nowMs }, where)]);
     },
@@ -56,6 +58,7 @@ export function jobRecord(db: ScopedDb) {
     async failures(message: JobEvent): Promise<void> {
       if (message.event.kind !== "files_failed") return;
       const { first, failures } = message.event;
+      if ((await db.first({ id: jobs.id }, jobs, { where: ofEpoch(message) })) === null) return;
       const writes = failures
         .map((failure, index) => ({ ...failure, number: first + index }))
         .filter((failure) => failure.number < FAILURES_KEPT_MAX)
@@ -67,8 +70,10 @@ export function jobRecord(db: ScopedDb) {
       if (head !== undefined) await db.batch([head, ...tail]);
     },
 
+    /** A row that was written a moment ago, for whatever reason, is new enough: so L7 also holds over reconnects. */
     async progress(message: Progress, nowMs: number): Promise<void> {
-      const where = and(ofEpoch(message), notFinal, lt(jobs.progressSeq, message.seq));
+      const due = lte(jobs.updatedAt, nowMs - PROGRESS_ROW_MS);
+      const where = and(ofEpoch(message), notFinal, lt(jobs.progressSeq, message.seq), due);
       await db.batch([
         db.update(jobs, { ...risen(message.totals), progressSeq: message.seq, updatedAt: nowMs }, where),
       ]);
@@ -96,37 +101,40 @@ export function jobRecord(db: ScopedDb) {
     },
 
     async live(jobId: string): Promise<LiveJob | null> {
-      return (await select(eq(jobs.id, jobId), 1))[0] ?? null;
-    },
-
-    async activeLive(): Promise<LiveJob[]> {
-      return await select(notFinal, LIVE_JOBS_MAX);
+      return (await selectLive(db, and(eq(jobs.id, jobId), eq(jobs.agentId, agentId)), 1))[0] ?? null;
     },
   };
+}
 
-  async function select(where: ReturnType<typeof and>, limit: number): Promise<LiveJob[]> {
-    const rows = await db.select({ ...LIVE_FIELDS, agentStatus: agents.status }, jobs, {
-      join: [{ table: agents, on: eq(agents.id, jobs.agentId) }],
-      where,
-      orderBy: desc(jobs.id),
-      limit,
-    });
-    return rows.map(({ agentStatus, updatedAt, ...row }) => ({
-      jobId: row.jobId,
-      agentId: row.agentId,
-      epoch: row.epoch,
-      status: row.status,
-      desiredState: row.desiredState,
-      totals: totalsOf(row),
-      bytesInFlight: 0,
-      bytesPerSecond: 0,
-      secondsRemaining: null,
-      currentPath: null,
-      error: isFinal(row.status) ? row.error : null,
-      agentOnline: agentStatus === "online",
-      updatedAt: new Date(updatedAt).toISOString(),
-    }));
-  }
+/** The organization's jobs that are not final, newest first, as D1 knows them. */
+export async function activeJobs(db: ScopedDb): Promise<LiveJob[]> {
+  return await selectLive(db, notFinal, LIVE_JOBS_MAX);
+}
+
+const notFinal = notInArray(jobs.status, [...FINAL_STATUSES]);
+
+async function selectLive(db: ScopedDb, where: ReturnType<typeof and>, limit: number): Promise<LiveJob[]> {
+  const rows = await db.select({ ...LIVE_FIELDS, agentStatus: agents.status }, jobs, {
+    join: [{ table: agents, on: eq(agents.id, jobs.agentId) }],
+    where,
+    orderBy: desc(jobs.id),
+    limit,
+  });
+  return rows.map(({ agentStatus, updatedAt, ...row }) => ({
+    jobId: row.jobId,
+    agentId: row.agentId,
+    epoch: row.epoch,
+    status: row.status,
+    desiredState: row.desiredState,
+    totals: totalsOf(row),
+    bytesInFlight: 0,
+    bytesPerSecond: 0,
+    secondsRemaining: null,
+    currentPath: null,
+    error: isFinal(row.status) ? row.error : null,
+    agentOnline: agentStatus === "online",
+    updatedAt: new Date(updatedAt).toISOString(),
+  }));
 }
 
 const LIVE_FIELDS = {
@@ -163,10 +171,6 @@ export function totalsOf(row: JobTotals): JobTotals {
     bytesSkipped: row.bytesSkipped,
     bytesSent: row.bytesSent,
   };
-}
-
-function ofEpoch(message: { jobId: string; epoch: number }) {
-  return and(eq(jobs.id, message.jobId), eq(jobs.epoch, message.epoch));
 }
 
 /**

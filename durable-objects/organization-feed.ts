@@ -7,8 +7,9 @@ import { isFinal } from "../schema/job.ts";
 import { LIVE_CLOSE, LIVE_JOBS_MAX, LIVE_SOCKET_MS_MAX, type LiveJob, type LiveMessage } from "../schema/live.ts";
 import { HEARTBEAT, HEARTBEAT_ANSWER } from "../schema/protocol.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
-import { ORG_HEADER, type AgentObject } from "./agent-object.ts";
-import { jobRecord } from "./job-record.ts";
+import type { AgentObject } from "./agent-object.ts";
+import { activeJobs } from "./job-record.ts";
+import { ORG_HEADER } from "./socket-headers.ts";
 
 export interface OrganizationFeedEnv {
   readonly DB: D1Database;
@@ -39,12 +40,12 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
   override async fetch(request: Request): Promise<Response> {
     const orgId = request.headers.get(ORG_HEADER) ?? "";
     this.#assertOwn(orgId);
+    await this.#refresh(orgId);
     if (this.#viewers().length >= VIEWERS_MAX) return new Response("Too many viewers", { status: 503 });
+    // From here on nothing waits, so that nothing can be published to this viewer before its snapshot.
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
     server.serializeAttachment({ untilMs: Date.now() + LIVE_SOCKET_MS_MAX });
-
-    for (const job of await jobRecord(scopedDb(this.env.DB, orgId)).activeLive()) this.#keep(job);
     const jobs = [...this.#jobs.values()];
     server.send(JSON.stringify({ type: "snapshot", jobs } satisfies LiveMessage));
     const agentIds = new Set(jobs.map((job) => job.agentId));
@@ -54,6 +55,15 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
 
   override webSocketClose(socket: WebSocket, code: number): void {
     socket.close(code === 1005 || code === 1006 ? 1000 : code, "");
+  }
+
+  /** What D1 knows better: jobs of agents that have not reported, and jobs whose end was never published. */
+  async #refresh(orgId: string): Promise<void> {
+    const before = [...this.#jobs.keys()];
+    const active = await activeJobs(scopedDb(this.env.DB, orgId));
+    const activeIds = new Set(active.map((job) => job.jobId));
+    for (const jobId of before) if (!activeIds.has(jobId)) this.#jobs.delete(jobId);
+    for (const job of active) this.#keep(job);
   }
 
   #keep(job: LiveJob): void {

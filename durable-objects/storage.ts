@@ -1,6 +1,7 @@
 /**
  * The SQLite of one agent's object, behind the interface the hub knows: who the agent is, its session, what is wanted of
- * it. Nothing is written while the agent is idle, and nothing in the constructor once the tables are there.
+ * it. Nothing is written while the agent is idle, and nothing at all before the agent is registered: an object that was
+ * only asked about a key that somebody made up leaves no trace.
  */
 import type { Desired } from "../schema/protocol.ts";
 import type { HubStore, Identity } from "./hub.ts";
@@ -8,14 +9,18 @@ import type { HubStore, Identity } from "./hub.ts";
 const SCHEMA_VERSION = 1;
 
 export function hubStore(sql: SqlStorage): HubStore {
-  migrate(sql);
+  let isMade = sql.exec("SELECT name FROM sqlite_master WHERE name = 'version'").toArray().length > 0;
+  if (isMade) migrate(sql);
   return {
     identity() {
+      if (!isMade) return null;
       const row = sql.exec<IdentityRow>("SELECT * FROM identity").toArray()[0];
       if (row === undefined) return null;
       return { orgId: row.org_id, agentId: row.agent_id, keyHash: row.key_hash, revoked: row.revoked === 1 };
     },
     setIdentity(identity: Identity) {
+      if (!isMade) migrate(sql);
+      isMade = true;
       sql.exec(
         "INSERT OR REPLACE INTO identity (one, org_id, agent_id, key_hash, revoked) VALUES (1, ?, ?, ?, ?)",
         identity.orgId,

@@ -151,6 +151,8 @@ export const jobConfig = z.object({
   options: transferOptions,
 });
 export type JobConfig = z.infer<typeof jobConfig>;
+/** As JSON, so that a config always fits into a frame (`FRAME_BYTES_MAX`) whatever it is written in. */
+export const CONFIG_CHARACTERS_MAX = 64 * 1024;
 
 const count = z.int().min(0);
 

@@ -204,8 +204,7 @@ type Union<Message> = z.ZodType<Message> & { readonly options: readonly { readon
 
 /** Reads a frame against any set of messages; a type that is not among them is left out. */
 export function readFrame<Message>(text: string, union: Union<Message>): { envelope: Envelope; messages: Message[] } {
-  // A character is at most three bytes of UTF-8, so a short text needs no count.
-  if (text.length > FRAME_BYTES_MAX) throw new ProtocolError(`Cannot read frame: ${text.length} characters are too many`);
+  if (isLongerThan(text, FRAME_BYTES_MAX)) throw new ProtocolError(`Cannot read frame: it is longer than ${FRAME_BYTES_MAX} bytes`);
   const frame = envelope.safeParse(parseJson(text));
   if (!frame.success) throw new ProtocolError(`Cannot read frame: ${z.prettifyError(frame.error)}`);
   const known = new Set(union.options.map((option) => option.shape.type.value));
@@ -219,6 +218,18 @@ export function readFrame<Message>(text: string, union: Union<Message>): { envel
     messages.push(message.data);
   }
   return { envelope: frame.data, messages };
+}
+
+/** In bytes of UTF-8. A unit of a string is at most three bytes, and half of a pair two, so most texts need no count. */
+function isLongerThan(text: string, bytesMax: number): boolean {
+  if (text.length > bytesMax) return true;
+  if (text.length * 3 <= bytesMax) return false;
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0) ?? 0;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_0000 ? 3 : 4;
+  }
+  return bytes > bytesMax;
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 /** What the deployment hands to the Worker: bindings, variables of `wrangler.toml`, and secrets. */
 import type { AgentObject } from "../durable-objects/agent-object.ts";
 import type { OrganizationFeed } from "../durable-objects/organization-feed.ts";
+import { isKeyRing, KEY_RING_FORM } from "./secrets.ts";
 
 export interface Env {
   readonly DB: D1Database;
@@ -36,7 +37,7 @@ export function misconfigurations(env: Env): string[] {
       wrong.push(`${name} must be set to a secret of at least ${SECRET_LENGTH_MIN} characters`);
     }
   }
-  if (env.SECRETS_KEYS === undefined) wrong.push("SECRETS_KEYS must be set");
+  if (!isKeyRing(env.SECRETS_KEYS)) wrong.push(`SECRETS_KEYS must be ${KEY_RING_FORM}`);
   if (env.ENVIRONMENT === "production" && env.DEV_HUB_SECRET !== undefined) {
     wrong.push("DEV_HUB_SECRET must not be set in production; it is ignored");
   }

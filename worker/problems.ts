@@ -48,10 +48,12 @@ export function invalid(fields: Record<string, string>): Problem {
 export function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const fields: Record<string, string> = {};
+  // A map, because what was sent may have a key "constructor" or "__proto__".
+  const fields = new Map<string, string>();
   for (const issue of parsed.error.issues) {
-    const at = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]] : issue.path;
-    fields[at.join(".")] ??= issue.message;
+    const places = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+    const message = issue.code === "unrecognized_keys" ? "There is no such field" : issue.message;
+    for (const place of places) if (!fields.has(place.join("."))) fields.set(place.join("."), message);
   }
-  throw invalid(fields);
+  throw invalid(Object.fromEntries(fields));
 }

@@ -16,6 +16,16 @@ export interface SealedPlace {
   readonly id: string;
 }
 
+export const KEY_RING_FORM = '"kid:base64 of 32 bytes", separated by commas';
+
+export function isKeyRing(keys: string | undefined): boolean {
+  try {
+    return parseKeys(keys).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 export async function seal(keys: string | undefined, place: SealedPlace, secret: string): Promise<string> {
   const [kid, key] = parseKeys(keys)[0];
   const iv = crypto.getRandomValues(new Uint8Array(12));
@@ -100,7 +110,7 @@ function parseKeys(keys: string | undefined): KeyRing {
     const [kid = "", key = ""] = part.trim().split(":");
     const bytes = fromBase64(key);
     if (!/^[a-z0-9]{1,16}$/.test(kid) || bytes.length !== 32) {
-      throw new Error('SECRETS_KEYS must be "kid:base64 of 32 bytes", separated by commas');
+      throw new Error(`SECRETS_KEYS must be ${KEY_RING_FORM}`);
     }
     return [kid, bytes];
   });

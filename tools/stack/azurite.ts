@@ -35,7 +35,7 @@ export async function startAzurite(options: { dataDir: string; port?: number }):
   const blobEndpoint = await waitFor(
     "The storage emulator",
     async () => {
-      const address = /Blob service is successfully listening at (http:\/\/\S+)/.exec(child.output())?.[1];
+      const address = /successfully listens on (http:\/\/\S+)/.exec(child.output())?.[1];
       return address === undefined ? undefined : `${address}/${EMULATOR_ACCOUNT}`;
     },
     { limitMs: START_LIMIT_MS, child },

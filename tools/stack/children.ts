@@ -98,6 +98,8 @@ export async function waitFor<Answer>(
     if (code !== null) throw new Error(`${what} stopped with exit code ${code}:\n${options.child?.lastLines()}`);
     await new Promise((done) => setTimeout(done, options.stepMs ?? 100));
   }
+  // Nobody else holds it, so nobody else would stop it.
+  options.child?.kill("SIGKILL");
   throw new Error(`${what} was not there after ${options.limitMs / 1000} s:\n${options.child?.lastLines() ?? ""}`);
 }
 

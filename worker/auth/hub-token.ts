@@ -87,11 +87,11 @@ export async function verifyHubToken(token: string, secret: string | undefined, 
     jti: data.jti,
     hubUserId: data.hub_user_id,
     email: data.email,
-    name: data.name ?? data.email,
+    name: data.name || data.email,
     role: roleOf(data.orgRole),
     tenantId,
     tenantSlug: data.tenantSlug ?? null,
-    tenantName: data.tenantName ?? data.tenantSlug ?? tenantId,
+    tenantName: data.tenantName || data.tenantSlug || tenantId,
   };
 }
 

@@ -47,24 +47,32 @@ async function ask(
   const { secret } = account;
   if (secret.kind === "container_sas") url.search += `&${secret.sas}`;
   else headers.set("authorization", await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }));
-  const response = await send(url, method, headers);
-  const code = response.headers.get("x-ms-error-code") ?? "";
-  const text = await readText(response);
-  if (response.ok || fine.includes(code)) return text;
-  throw refused(response.status, code);
+  const { status, code, text } = await send(url, method, headers);
+  if ((status >= 200 && status < 300) || fine.includes(code)) return text;
+  throw refused(status, code);
 }
 
-async function send(url: URL, method: string, headers: Headers): Promise<Response> {
+async function send(url: URL, method: string, headers: Headers): Promise<{ status: number; code: string; text: string }> {
   try {
-    return await fetch(url, { method, headers, redirect: "manual", signal: AbortSignal.timeout(LIMIT_MS) });
+    const response = await fetch(url, { method, headers, redirect: "manual", signal: AbortSignal.timeout(LIMIT_MS) });
+    const code = response.headers.get("x-ms-error-code") ?? "";
+    return { status: response.status, code, text: await readText(response) };
   } catch (cause) {
     throw new BlobServiceError("unreachable", `The storage account cannot be reached at ${url.host}`, { cause });
   }
 }
 
+/** Only so much of an answer as we ever need: who answers may not be who we think. */
 async function readText(response: Response): Promise<string> {
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  return new TextDecoder().decode(bytes.subarray(0, ANSWER_BYTES_MAX));
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytesRead = 0;
+  for await (const bytes of response.body ?? []) {
+    text += decoder.decode(bytes, { stream: true });
+    bytesRead += bytes.length;
+    if (bytesRead > ANSWER_BYTES_MAX) break;
+  }
+  return text;
 }
 
 function refused(status: number, code: string): BlobServiceError {

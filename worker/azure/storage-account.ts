@@ -55,6 +55,10 @@ export function parseConnectionString(text: string, options: { anyHost: boolean 
 }
 
 const SAS_NEEDED = ["r", "c", "w", "l"] as const;
+/** What a SAS is made of. Tools put more into the URLs they show, such as `restype` and `comp`, which would mislead requests. */
+const SAS_FIELDS: ReadonlySet<string> = new Set(
+  "sv sr st se sp sip spr si sig skoid sktid skt ske sks skv saoid suoid scid ses".split(" "),
+);
 
 /** Reads a container's SAS URL; it must allow read, create, write and list. */
 export function parseContainerSas(text: string, options: { anyHost: boolean; nowMs: number }): StorageAccount {
@@ -78,7 +82,8 @@ export function parseContainerSas(text: string, options: { anyHost: boolean; now
   if (Number.isNaN(expiresAtMs)) throw new StorageAccountError("The SAS has no end (se)");
   if (expiresAtMs <= options.nowMs) throw new StorageAccountError("The SAS has lapsed; make a new one");
   const blobEndpoint = endpoint(pathStyle ? `${url.origin}/${owner}` : url.origin, owner, options);
-  return { account: owner, blobEndpoint, container, expiresAtMs, secret: { kind: "container_sas", sas: url.search.slice(1) } };
+  const sas = new URLSearchParams([...query].filter(([name]) => SAS_FIELDS.has(name))).toString();
+  return { account: owner, blobEndpoint, container, expiresAtMs, secret: { kind: "container_sas", sas } };
 }
 
 function endpoint(text: string, account: string, options: { anyHost: boolean }): string {
@@ -86,7 +91,8 @@ function endpoint(text: string, account: string, options: { anyHost: boolean }):
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     throw new StorageAccountError("The Blob endpoint must be a plain address");
   }
-  const azure = url.protocol === "https:" && url.port === "" && url.hostname === `${account}${suffixOf(url.hostname)}`;
+  const plain = url.protocol === "https:" && url.port === "" && url.pathname === "/";
+  const azure = plain && url.hostname === `${account}${suffixOf(url.hostname)}`;
   const allowed = isBlobHost(url.hostname) ? azure : options.anyHost;
   if (!allowed) throw new StorageAccountError("The Blob endpoint must be https at Azure, such as https://acme.blob.core.windows.net");
   return `${url.origin}${url.pathname}`.replace(/\/+$/, "");

@@ -41,7 +41,8 @@ export async function updateAgent(
   id: string,
   body: z.output<typeof agentUpdate>,
 ): Promise<Agent> {
-  await readAgent(db, id);
+  const present = await readAgent(db, id);
+  if (Object.keys(body).length === 0) return present;
   if (typeof body.clientId === "string") await assertOpenClient(db, body.clientId);
   await db.batch([
     db.update(agents, body, eq(agents.id, id)),

@@ -7,7 +7,14 @@ import type * as z from "zod";
 import { totalsOf } from "../../durable-objects/job-record.ts";
 import type { Job, jobCreate, Page } from "../../schema/api.ts";
 import { JOB_ERRORS, type FileFailureCode } from "../../schema/errors.ts";
-import { ADMITTED_JOB_TYPES, FINAL_STATUSES, ZERO_TOTALS, type FileFailure, type JobConfig } from "../../schema/job.ts";
+import {
+  ADMITTED_JOB_TYPES,
+  CONFIG_CHARACTERS_MAX,
+  FINAL_STATUSES,
+  ZERO_TOTALS,
+  type FileFailure,
+  type JobConfig,
+} from "../../schema/job.ts";
 import type { Desired } from "../../schema/protocol.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { agents, clients, jobFailures, jobs, projects } from "../../schema/tables.ts";
@@ -93,6 +100,9 @@ export async function createJob(
   idempotencyKey: string | null,
 ): Promise<Job> {
   const config = await configOf(db, body);
+  if (JSON.stringify(config).length > CONFIG_CHARACTERS_MAX) {
+    throw invalid({ "options.filters": "The patterns are too long in all; use fewer, or a shorter one for many" });
+  }
   await assertUsableAgent(db, body.agentId);
   const id = makeId("job");
   const now = Date.now();
@@ -208,8 +218,8 @@ export async function listFailures(
   query: PageQuery,
 ): Promise<Page<FileFailure>> {
   const { epoch } = await readJob(db, id);
-  const after = query.cursor === undefined ? -1 : Number.parseInt(query.cursor, 10);
-  if (Number.isNaN(after)) throw invalid({ cursor: "Not a cursor of this list" });
+  const after = query.cursor === undefined ? -1 : Number(query.cursor);
+  if (!Number.isSafeInteger(after)) throw invalid({ cursor: "Not a cursor of this list" });
   const rows = await db.select(
     { number: jobFailures.number, path: jobFailures.path, code: jobFailures.code, message: jobFailures.message },
     jobFailures,

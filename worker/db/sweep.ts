@@ -24,15 +24,17 @@ export async function findUnconfirmed(database: D1Database, nowMs: number): Prom
         sql`${jobs.report} is null`,
       ),
     )
+    // At random behind those that can be helped now: otherwise a hundred that stay as they are would hide the next one.
+    .orderBy(sql`${agents.status} = 'online' desc, random()`)
     .limit(ROWS_MAX);
 }
 
-/** Agents that D1 calls online, the one seen longest ago first. */
+/** Agents that D1 calls online; when there are many, others each time. */
 export async function findOnline(database: D1Database, nowMs: number): Promise<{ orgId: string; agentId: string }[]> {
   return await systemDb(database)
     .select({ orgId: agents.orgId, agentId: agents.id })
     .from(agents)
     .where(and(eq(agents.status, "online"), isNotNull(agents.lastSeenAt), lt(agents.lastSeenAt, nowMs - YOUNG_MS)))
-    .orderBy(agents.lastSeenAt)
+    .orderBy(sql`random()`)
     .limit(ROWS_MAX);
 }

@@ -1,6 +1,6 @@
 /** The routes agents use: register with a code, open the session, ask for grants. */
 import { Hono } from "hono";
-import { KEY_HASH_HEADER } from "../../durable-objects/agent-object.ts";
+import { KEY_HASH_HEADER } from "../../durable-objects/socket-headers.ts";
 import { agentRegister, grantRequest, type AgentRegistered } from "../../schema/api.ts";
 import { SUBPROTOCOL } from "../../schema/protocol.ts";
 import { scopedDb } from "../../schema/scoped-db.ts";
@@ -44,7 +44,8 @@ export const agentApi = new Hono<App>()
   })
   .get("/session", async (c) => {
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw invalid({ "": "This address is for WebSockets" });
-    if (c.req.header("sec-websocket-protocol") !== SUBPROTOCOL) {
+    const offered = (c.req.header("sec-websocket-protocol") ?? "").split(",").map((protocol) => protocol.trim());
+    if (!offered.includes(SUBPROTOCOL)) {
       throw invalid({ "Sec-WebSocket-Protocol": `Only "${SUBPROTOCOL}" is spoken here` });
     }
     const { agentId, keyHash } = c.get("agent");

@@ -13,7 +13,8 @@ export const agents = new Hono<App>()
   })
   .post("/:id/revoke", async (c) => {
     const id = readId(c, agentId);
-    const agent = await revokeAgent(c.get("db"), actorOf(c), id);
+    await readAgent(c.get("db"), id);
+    // The object first: there the key is looked at. Cut in between, the key is dead already and a repeat does the rest.
     await c.env.AGENT.getByName(id).revoke(c.get("user").orgId);
-    return c.json(agent);
+    return c.json(await revokeAgent(c.get("db"), actorOf(c), id));
   });

@@ -1,6 +1,6 @@
 /** The dashboard's own routes: its first page's counts, and the live socket. */
 import { Hono } from "hono";
-import { JOB_HEADER, ORG_HEADER } from "../../durable-objects/agent-object.ts";
+import { JOB_HEADER, ORG_HEADER } from "../../durable-objects/socket-headers.ts";
 import { jobId } from "../../schema/ids.ts";
 import type { App } from "../context.ts";
 import { readJob } from "../db/jobs.ts";

@@ -23,7 +23,8 @@ export const sso = new Hono<App>()
     return await accept(c, typeof token === "string" ? token : undefined);
   })
   .get("/start", (c) => {
-    rememberSignIn(c, BEGUN);
+    // A page of somebody else's that leads here has not made this browser begin anything.
+    if (isOwn(c, "none")) rememberSignIn(c, BEGUN);
     if (developmentSecret(c.env) !== null) return c.redirect("/dev/hub", 303);
     return c.redirect(`${c.env.HUB_URL}/login?redirect=migrate`, 303);
   });
@@ -34,7 +35,9 @@ async function accept(c: Context<App>, token: string | undefined): Promise<Respo
     const identity = await verifyHubToken(token ?? "", c.env.PORTAL_SSO_SECRET, nowMs);
     const tokenHash = await sha256Hex(token ?? "");
     const remembered = rememberedSignIn(c);
-    if (remembered !== BEGUN && remembered !== tokenHash) {
+    // Our page confirms by its form. A second look at the same link confirms nothing.
+    const confirmed = remembered === tokenHash && c.req.method === "POST" && isOwn(c);
+    if (remembered !== BEGUN && !confirmed) {
       rememberSignIn(c, tokenHash);
       return await ask(c, identity, token ?? "");
     }
@@ -49,6 +52,11 @@ async function accept(c: Context<App>, token: string | undefined): Promise<Respo
     await recordRefusal(c.env.DB, { reason: error.reason, jti: error.jti, address: addressOf(c), nowMs });
     return await refuse(c, REFUSAL_STATUS[error.reason]);
   }
+}
+
+/** Whether our own page sent this request; a browser too old to say is held by the cookie's SameSite alone. */
+function isOwn(c: Context<App>, ...also: string[]): boolean {
+  return ["same-origin", ...also].includes(c.req.header("sec-fetch-site") ?? "same-origin");
 }
 
 async function ask(c: Context<App>, identity: HubIdentity, token: string): Promise<Response> {

@@ -1,0 +1,283 @@
+/**
+ * A source and a destination that live in memory and really work: for tests and for the simulator. Every call passes a
+ * hook before and after its effect, where a test may throw, wait, look, or never return.
+ */
+import {
+  type Condition,
+  type Destination,
+  type Entry,
+  type EntryMetadata,
+  type Held,
+  type HeldBlock,
+  type HeldPage,
+  type Limits,
+  type Listed,
+  type ListedPage,
+  type Reading,
+  type Source,
+  TransferError,
+} from "./connector.ts";
+
+export type Operation =
+  | "list"
+  | "open"
+  | "read"
+  | "page"
+  | "find"
+  | "write_whole"
+  | "write_block"
+  | "staged_blocks"
+  | "committed_blocks"
+  | "commit";
+
+export interface Call {
+  readonly operation: Operation;
+  readonly when: "before" | "after";
+  /** Empty where the call concerns no single entry. */
+  readonly path: string;
+  /** Of a block. */
+  readonly id: string | null;
+}
+
+export type Hook = (call: Call, signal: AbortSignal) => void | Promise<void>;
+
+// --- source ------------------------------------------------------------------------------------------------------
+
+interface MemoryFile {
+  bytes: Uint8Array;
+  modifiedMs: number;
+}
+
+export class MemorySource implements Source {
+  readonly #files = new Map<string, MemoryFile>();
+  readonly #others = new Map<string, Exclude<Listed, { kind: "file" }>>();
+  readonly #pageItems: number;
+  hook: Hook = () => {};
+
+  constructor(options: { readonly pageItems: number } = { pageItems: 100 }) {
+    this.#pageItems = options.pageItems;
+  }
+
+  /** Makes a file, or makes another of it. */
+  put(path: string, bytes: Uint8Array, modifiedMs = 1_700_000_000_000): void {
+    this.#files.set(path, { bytes, modifiedMs });
+  }
+  remove(path: string): void {
+    this.#files.delete(path);
+  }
+  putOther(item: Exclude<Listed, { kind: "file" }>): void {
+    this.#others.set(item.path, item);
+  }
+  get files(): ReadonlyMap<string, Readonly<MemoryFile>> {
+    return this.#files;
+  }
+
+  async *list({ cursor, signal }: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage> {
+    for (let from = cursor; ; ) {
+      await this.hook({ operation: "list", when: "before", path: "", id: null }, signal);
+      signal.throwIfAborted();
+      const paths = [...this.#files.keys(), ...this.#others.keys()].sort().filter((path) => from === null || path > from);
+      const items = paths.slice(0, this.#pageItems).map((path) => this.#listed(path));
+      from = paths.length > this.#pageItems ? (paths[this.#pageItems - 1] ?? null) : null;
+      yield { items, cursor: from };
+      if (from === null) return;
+    }
+  }
+
+  async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
+    await this.hook({ operation: "open", when: "before", path: entry.path, id: null }, signal);
+    const opened = this.#files.get(entry.path);
+    if (opened === undefined) throw sourceError("source_vanished", entry.path, "it is not there");
+    let position = 0;
+    return {
+      sizeBytes: opened.bytes.length,
+      modifiedMs: opened.modifiedMs,
+      next: async (into, readSignal) => {
+        await this.hook({ operation: "read", when: "before", path: entry.path, id: null }, readSignal);
+        // As on a disk: who writes into the file writes into what is being read.
+        const bytes = this.#files.get(entry.path)?.bytes ?? opened.bytes;
+        const wanted = Math.min(into.length, opened.bytes.length - position);
+        const piece = bytes.subarray(position, position + wanted);
+        if (piece.length < wanted) throw sourceError("source_changing", entry.path, "it became shorter while it was read");
+        into.set(piece);
+        position += wanted;
+        return wanted;
+      },
+      unchanged: () => Promise.resolve(this.#files.get(entry.path) === opened),
+      close: () => {},
+    };
+  }
+
+  #listed(path: string): Listed {
+    const other = this.#others.get(path);
+    if (other !== undefined) return other;
+    const file = this.#files.get(path) as MemoryFile;
+    return { kind: "file", entry: { path, sizeBytes: file.bytes.length, modifiedMs: file.modifiedMs } };
+  }
+}
+
+function sourceError(code: "source_vanished" | "source_changing", path: string, why: string): TransferError {
+  return new TransferError({ scope: "file", code }, `Cannot read "${path}": ${why}`, { retry: { kind: "never" } });
+}
+
+// --- destination -------------------------------------------------------------------------------------------------
+
+export interface MemoryBlob {
+  readonly bytes: Uint8Array;
+  readonly etag: string;
+  readonly metadata: EntryMetadata | null;
+  readonly blocks: readonly HeldBlock[];
+}
+
+/** A body that was accepted. */
+export interface Accepted {
+  readonly path: string;
+  /** Null for a whole entry. */
+  readonly id: string | null;
+}
+
+const PAGE_ITEMS = 10;
+
+export class MemoryDestination implements Destination {
+  readonly limits: Limits;
+  readonly blobs = new Map<string, MemoryBlob>();
+  readonly staged = new Map<string, Map<string, Uint8Array>>();
+  /** Every body that was accepted, in order. */
+  readonly accepted: Accepted[] = [];
+  readonly #md5: (bytes: Uint8Array) => Uint8Array;
+  #tags = 0;
+  hook: Hook = () => {};
+
+  constructor(options: { readonly limits: Limits; readonly md5: (bytes: Uint8Array) => Uint8Array }) {
+    this.limits = options.limits;
+    this.#md5 = options.md5;
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+  refusal(path: string): string | null {
+    return path.includes("\u0001") ? `Cannot store "${path}": its name holds a control character` : null;
+  }
+  name(path: string): string {
+    return path;
+  }
+
+  page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {
+    return this.#call({ operation: "page", path: "", id: null }, signal, () => {
+      const paths = [...this.blobs.keys()].sort().filter((path) => cursor === null || path > cursor);
+      const items = paths.slice(0, PAGE_ITEMS).map((path) => this.#held(path) as Held);
+      return { items, cursor: paths.length > PAGE_ITEMS ? (paths[PAGE_ITEMS - 1] ?? null) : null };
+    });
+  }
+
+  find(path: string, signal: AbortSignal): Promise<Held | null> {
+    return this.#call({ operation: "find", path, id: null }, signal, () => this.#held(path));
+  }
+
+  writeWhole(
+    path: string,
+    bytes: Uint8Array,
+    metadata: EntryMetadata & { md5: Uint8Array },
+    condition: Condition,
+    signal: AbortSignal,
+  ): Promise<{ etag: string }> {
+    return this.#call({ operation: "write_whole", path, id: null }, signal, () => {
+      this.#check(bytes, metadata.md5);
+      this.#assertCondition(path, condition);
+      this.accepted.push({ path, id: null });
+      return this.#put(path, { bytes: bytes.slice(), metadata, blocks: [] });
+    });
+  }
+
+  writeBlock(path: string, id: string, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal): Promise<void> {
+    return this.#call({ operation: "write_block", path, id }, signal, () => {
+      this.#check(bytes, md5);
+      this.accepted.push({ path, id });
+      const staged = this.staged.get(path) ?? new Map<string, Uint8Array>();
+      this.staged.set(path, staged.set(id, bytes.slice()));
+    });
+  }
+
+  stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]> {
+    return this.#call({ operation: "staged_blocks", path, id: null }, signal, () =>
+      Array.from(this.staged.get(path) ?? [], ([id, bytes]) => ({ id, sizeBytes: bytes.length })),
+    );
+  }
+
+  committedBlocks(path: string, signal: AbortSignal): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
+    return this.#call({ operation: "committed_blocks", path, id: null }, signal, () => {
+      const blob = this.blobs.get(path);
+      return blob === undefined ? null : { etag: blob.etag, blocks: blob.blocks };
+    });
+  }
+
+  commit(
+    path: string,
+    blockIds: readonly string[],
+    metadata: EntryMetadata,
+    condition: Condition,
+    signal: AbortSignal,
+  ): Promise<{ etag: string }> {
+    return this.#call({ operation: "commit", path, id: null }, signal, () => {
+      this.#assertCondition(path, condition);
+      const staged = this.staged.get(path);
+      const parts = blockIds.map((id) => staged?.get(id));
+      if (!parts.every((part) => part !== undefined)) {
+        throw new TransferError({ scope: "blocks" }, `Cannot store "${path}": blocks are missing`, { retry: { kind: "never" } });
+      }
+      this.staged.delete(path);
+      const blocks = blockIds.map((id, index) => ({ id, sizeBytes: (parts[index] as Uint8Array).length }));
+      return this.#put(path, { bytes: concat(parts), metadata, blocks });
+    });
+  }
+
+  /** Puts something there that is not ours. */
+  plant(path: string, bytes: Uint8Array, metadata: EntryMetadata | null = null): void {
+    this.#put(path, { bytes, metadata, blocks: [] });
+  }
+
+  async #call<Result>(call: Omit<Call, "when">, signal: AbortSignal, work: () => Result): Promise<Result> {
+    await this.hook({ ...call, when: "before" }, signal);
+    signal.throwIfAborted();
+    const result = work();
+    await this.hook({ ...call, when: "after" }, signal);
+    return result;
+  }
+
+  #held(path: string): Held | null {
+    const blob = this.blobs.get(path);
+    if (blob === undefined) return null;
+    const { metadata, etag, bytes } = blob;
+    return { path, sizeBytes: bytes.length, etag, sha256: metadata?.sha256 ?? null, modifiedMs: metadata?.modifiedMs ?? null };
+  }
+
+  #check(bytes: Uint8Array, md5: Uint8Array): void {
+    if (this.#md5(bytes).toHex() === md5.toHex()) return;
+    throw new TransferError({ scope: "file", code: "destination_error" }, "Cannot store: what arrived is not what was sent", {
+      retry: { kind: "backoff", afterMs: null },
+    });
+  }
+
+  #assertCondition(path: string, condition: Condition): void {
+    const etag = this.blobs.get(path)?.etag;
+    const holds = condition.kind === "absent" ? etag === undefined : etag === condition.etag;
+    if (!holds) throw new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, { retry: { kind: "never" } });
+  }
+
+  #put(path: string, blob: Omit<MemoryBlob, "etag">): { etag: string } {
+    const etag = `tag-${++this.#tags}`;
+    this.blobs.set(path, { ...blob, etag });
+    return { etag };
+  }
+}
+
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,357 @@
+/** One epoch of one job, from the first listing to the report. What the runner sees of the engine. */
+import type { JobErrorCode } from "../../schema/errors.ts";
+import {
+  FAILURES_KEPT_MAX,
+  type FileFailure,
+  type JobConfig,
+  type JobError,
+  type JobReport,
+  type JobTotals,
+  ZERO_TOTALS,
+} from "../../schema/job.ts";
+import { type AgentPhase, FAILURES_PER_EVENT_MAX, type Progress } from "../../schema/protocol.ts";
+import { type Destination, type Source, TransferError } from "../connectors/connector.ts";
+import type { Platform } from "../platform.ts";
+import { BufferPool } from "./buffers.ts";
+import { Control, Stopped } from "./control.ts";
+import { takeInventory } from "./existing.ts";
+import { Journal, JournalError } from "./journal.ts";
+import { writeManifest } from "./manifest.ts";
+import { makePlan } from "./plan.ts";
+import { Retry } from "./retry.ts";
+import { scan } from "./scan.ts";
+import { Speed } from "./speed.ts";
+import { transfer } from "./transfer.ts";
+import { Uploader } from "./upload.ts";
+import { Verifier } from "./verify.ts";
+
+export interface RunInput {
+  readonly jobId: string;
+  readonly epoch: number;
+  readonly config: JobConfig;
+  readonly source: Source;
+  readonly destination: Destination;
+  readonly platform: Platform;
+  /** The file of this epoch's journal; what it holds is continued. */
+  readonly journalPath: string;
+  /** Where the manifest is written, one JSON line per entry. */
+  readonly manifestPath: string;
+  /**
+   * Told in order; each is durable when the call returns. Said once over all restarts, or twice when the program died
+   * right after: a phase twice is the same phase, failures carry the number of their first.
+   */
+  readonly tell: (event: RunEvent) => void;
+}
+
+export type RunEvent =
+  | { readonly kind: "phase"; readonly phase: AgentPhase; readonly totals: JobTotals }
+  | { readonly kind: "files_failed"; readonly first: number; readonly failures: readonly FileFailure[] };
+
+/** Running totals and speed, without what only the session adds. */
+export type RunProgress = Omit<Progress, "type" | "jobId" | "epoch" | "seq">;
+
+export interface Run {
+  /**
+   * Resolves with the report, also for a failed or cancelled run, and again with the same one when a run that ended is
+   * started once more. Never resolves for a run that was suspended.
+   */
+  readonly finished: Promise<JobReport>;
+  pause(): void;
+  resume(): void;
+  cancel(): void;
+  /** Stops working without an end, because the program stops; a later run goes on from the journal. */
+  suspend(): Promise<void>;
+  progress(): RunProgress;
+}
+
+/** Begins a run, or goes on with what its journal holds. */
+export function startRun(input: RunInput): Run {
+  try {
+    return new JournalledRun(input, Journal.open(input.platform, input.journalPath));
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    return brokenRun(input, error);
+  }
+}
+
+const CURRENT_PATH_LENGTH_MAX = 200;
+const MESSAGE_LENGTH_MAX = 1_000;
+/** A few failures are told together, but none waits longer than this for others. */
+const TELL_MS = 1_000;
+
+class JournalledRun implements Run {
+  readonly finished: Promise<JobReport>;
+  readonly #input: RunInput;
+  readonly #journal: Journal;
+  readonly #control: Control;
+  readonly #speed: Speed;
+  readonly #ended: Promise<void>;
+  #uploader: Uploader | null = null;
+  /** What it does when it is not paused. */
+  #activity: Exclude<AgentPhase, "paused"> = "scanning";
+  #phaseTold: AgentPhase | null;
+  #failuresTold: number;
+  #toldMs = -Infinity;
+  #currentPath: string | null = null;
+
+  constructor(input: RunInput, journal: Journal) {
+    const { clock } = input.platform;
+    this.#input = input;
+    this.#journal = journal;
+    this.#control = new Control(clock, journal.workedMs);
+    this.#speed = new Speed(clock);
+    this.#phaseTold = journal.phaseTold;
+    this.#failuresTold = journal.failuresTold;
+    journal.activeMs = () => this.#control.activeMs;
+    journal.onCommit = () => this.#tellFailures("when_due");
+    const report = this.#run();
+    this.#ended = report.then(
+      () => {},
+      () => {},
+    );
+    // A suspended run has no end.
+    this.finished = report.then((ended) => ended ?? new Promise<never>(() => {}));
+  }
+
+  pause(): void {
+    if (this.#control.paused || this.#control.stopped.aborted) return;
+    this.#control.pause();
+    this.#speed.reset();
+    this.#control.settled().then(() => {
+      if (this.#control.paused && !this.#control.stopped.aborted) this.#tellPhase("paused");
+    }, () => {});
+  }
+
+  resume(): void {
+    if (!this.#control.paused) return;
+    this.#control.resume();
+    if (this.#phaseTold === "paused") this.#tellPhase(this.#activity);
+  }
+
+  cancel(): void {
+    this.#control.stop("cancelled");
+  }
+
+  async suspend(): Promise<void> {
+    this.#control.stop("suspended");
+    await this.#ended;
+  }
+
+  progress(): RunProgress {
+    const { totals, awaiting } = this.#journal;
+    let bytesInFlight = awaiting.bytes;
+    for (const bytes of this.#uploader?.accepted.values() ?? []) bytesInFlight += bytes;
+    const bytesPerSecond = this.#control.paused ? 0 : this.#speed.bytesPerSecond();
+    const { bytesTotal, bytesCompleted, bytesFailed, bytesSkipped } = totals;
+    const bytesLeft = Math.max(0, bytesTotal - bytesCompleted - bytesFailed - bytesSkipped - bytesInFlight);
+    return {
+      phase: this.#control.paused ? "paused" : this.#activity,
+      totals,
+      bytesInFlight,
+      bytesPerSecond,
+      secondsRemaining: this.#activity === "running" && bytesPerSecond > 0 ? bytesLeft / bytesPerSecond : null,
+      currentPath: this.#currentPath === null ? null : shorten(this.#currentPath, CURRENT_PATH_LENGTH_MAX),
+    };
+  }
+
+  /** Null when it was suspended. */
+  async #run(): Promise<JobReport | null> {
+    try {
+      const already = this.#journal.report;
+      if (already !== null) return already;
+      // Nothing is told while the caller does not have its run in hand yet.
+      await Promise.resolve();
+      return await this.#finish(await this.#work());
+    } catch (error) {
+      if (error instanceof Stopped && error.stop === "suspended") {
+        await this.#journal.flush();
+        return null;
+      }
+      return this.#reportWithoutJournal(endOf(error));
+    } finally {
+      this.#journal.close();
+    }
+  }
+
+  /** Everything up to the end, whatever that is; throws only when it was suspended, or when nothing can be written any more. */
+  async #work(): Promise<End> {
+    try {
+      await this.#control.ready();
+      await this.#scan();
+      await this.#transfer();
+      return { outcome: "completed", error: null };
+    } catch (error) {
+      const end = endOf(error);
+      if (end.error?.code === "AGENT_ERROR") this.#logDefect(error);
+      // What is still going on must end before the totals are final.
+      this.#control.fail(error);
+      return end;
+    }
+  }
+
+  async #scan(): Promise<void> {
+    const { source, destination, config } = this.#input;
+    const journal = this.#journal;
+    if (!journal.scan.done) {
+      this.#enter("scanning");
+      await scan({ config, source, destination, journal, control: this.#control });
+    }
+    if (this.#phaseTold === "scanning") this.#enter("ready");
+    this.#enter("running");
+  }
+
+  async #transfer(): Promise<void> {
+    const { config, source, destination, platform } = this.#input;
+    const journal = this.#journal;
+    const control = this.#control;
+    const retry = new Retry(platform, control, (signal) => destination.ready(signal));
+    await takeInventory({ destination, journal, control, retry });
+    const plan = makePlan(config.options, destination.limits, journal.largestBytes());
+    const buffers = new BufferPool(plan);
+    const uploader = new Uploader({ config, source, destination, platform, journal, control, retry, plan, buffers, speed: this.#speed });
+    this.#uploader = uploader;
+    const verifier = config.options.verify ? new Verifier({ destination, journal, control, retry, clock: platform.clock }) : null;
+    await transfer({ journal, control, plan, uploader, verifier, onBegin: (path) => (this.#currentPath = path) });
+  }
+
+  async #finish(end: End): Promise<JobReport> {
+    const journal = this.#journal;
+    this.#currentPath = null;
+    await journal.flush();
+    this.#tellFailures("now");
+    const manifest = await this.#writeManifest();
+    const report: JobReport = { ...this.#summary(end), manifest };
+    await journal.finish(report);
+    return report;
+  }
+
+  /** Null when it cannot be written: the files are moved all the same, and the report shows that it is missing. */
+  async #writeManifest(): Promise<JobReport["manifest"]> {
+    const { destination, platform, manifestPath } = this.#input;
+    try {
+      return await writeManifest({ journal: this.#journal, destination, platform, path: manifestPath });
+    } catch (error) {
+      if (error instanceof JournalError) throw error;
+      platform.log("manifest_failed", { jobId: this.#input.jobId, message: messageOf(error) });
+      return null;
+    }
+  }
+
+  /** The journal is broken: the totals are the last that it held. */
+  #reportWithoutJournal(end: End): JobReport {
+    return { ...this.#summary(end), manifest: null };
+  }
+
+  #summary(end: End): Omit<JobReport, "manifest"> {
+    return {
+      ...end,
+      totals: this.#journal.totals,
+      startedAt: new Date(this.#journal.startedAtMs).toISOString(),
+      finishedAt: new Date(this.#input.platform.clock.now()).toISOString(),
+      activeMs: this.#control.activeMs,
+      verification: this.#input.config.options.verify ? "chain" : "sent",
+    };
+  }
+
+  #enter(phase: Exclude<AgentPhase, "paused">): void {
+    this.#activity = phase;
+    if (!this.#control.paused) this.#tellPhase(phase);
+  }
+
+  #tellPhase(phase: AgentPhase): void {
+    if (this.#phaseTold === phase) return;
+    this.#tellFailures("now");
+    this.#input.tell({ kind: "phase", phase, totals: this.#journal.totals });
+    this.#phaseTold = phase;
+    this.#journal.notePhaseTold(phase).catch((error: unknown) => this.#control.fail(error));
+  }
+
+  /** Tells what the journal holds and nobody was told; only the first {@link FAILURES_KEPT_MAX} are told at all. */
+  #tellFailures(when: "now" | "when_due"): void {
+    const known = Math.min(this.#journal.failureCount, FAILURES_KEPT_MAX);
+    const waiting = known - this.#failuresTold;
+    if (waiting === 0) return;
+    const nowMs = this.#input.platform.clock.monotonic();
+    if (when === "when_due" && waiting < FAILURES_PER_EVENT_MAX && nowMs - this.#toldMs < TELL_MS) return;
+    this.#toldMs = nowMs;
+    while (this.#failuresTold < known) {
+      const failures = this.#journal.failures(this.#failuresTold, FAILURES_PER_EVENT_MAX);
+      this.#input.tell({ kind: "files_failed", first: this.#failuresTold, failures });
+      this.#failuresTold += failures.length;
+    }
+    this.#journal.noteFailuresTold(this.#failuresTold).catch((error: unknown) => this.#control.fail(error));
+  }
+
+  #logDefect(error: unknown): void {
+    const { jobId, epoch, platform } = this.#input;
+    platform.log("run_defect", { jobId, epoch, message: messageOf(error), stack: error instanceof Error ? error.stack : undefined });
+  }
+}
+
+type End = Pick<JobReport, "outcome" | "error">;
+
+/** Throws the error again when it means that the program stops. */
+function endOf(error: unknown): End {
+  if (error instanceof Stopped) {
+    switch (error.stop) {
+      case "cancelled":
+        return { outcome: "cancelled", error: null };
+      case "failed":
+        return endOf(error.cause);
+      case "suspended":
+        throw error;
+    }
+  }
+  return { outcome: "failed", error: jobErrorOf(error) };
+}
+
+function jobErrorOf(error: unknown): JobError {
+  return { code: codeOf(error), message: shorten(messageOf(error), MESSAGE_LENGTH_MAX) };
+}
+
+function codeOf(error: unknown): JobErrorCode {
+  if (error instanceof JournalError) return "JOURNAL_BROKEN";
+  if (error instanceof TransferError && error.problem.scope === "job") return error.problem.code;
+  return "AGENT_ERROR";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Cuts between characters, not inside one. */
+function shorten(text: string, lengthMax: number): string {
+  if (text.length <= lengthMax) return text;
+  return `${text.slice(0, lengthMax - 1).toWellFormed().replace(/\ufffd$/, "")}…`;
+}
+
+/** A run whose journal cannot be opened. Nothing was done, and nothing is touched. */
+function brokenRun(input: RunInput, error: JournalError): Run {
+  const now = new Date(input.platform.clock.now()).toISOString();
+  const report: JobReport = {
+    outcome: "failed",
+    error: jobErrorOf(error),
+    totals: ZERO_TOTALS,
+    startedAt: now,
+    finishedAt: now,
+    activeMs: 0,
+    verification: input.config.options.verify ? "chain" : "sent",
+    manifest: null,
+  };
+  const nothing = () => {};
+  return {
+    finished: Promise.resolve(report),
+    pause: nothing,
+    resume: nothing,
+    cancel: nothing,
+    suspend: () => Promise.resolve(),
+    progress: () => ({
+      phase: "scanning",
+      totals: ZERO_TOTALS,
+      bytesInFlight: 0,
+      bytesPerSecond: 0,
+      secondsRemaining: null,
+      currentPath: null,
+    }),
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Brings the source's listing into the journal, page by page, with the cursor that goes on behind each page.
+ *
+ * Everything the source has gets a row, also what is left out, so that the totals name every file once.
+ */
+import type { JobConfig } from "../../schema/job.ts";
+import type { Destination, Listed, Source } from "../connectors/connector.ts";
+import type { Control } from "./control.ts";
+import { compileFilter, type Filter } from "./filter.ts";
+import type { Journal } from "./journal.ts";
+
+export type Scanned = Listed | { readonly kind: "filtered"; readonly path: string; readonly sizeBytes: number; readonly modifiedMs: number };
+
+export interface ScanInput {
+  readonly config: JobConfig;
+  readonly source: Source;
+  readonly destination: Destination;
+  readonly journal: Journal;
+  readonly control: Control;
+}
+
+/** Returns when the source is listed whole. Throws a job-wide `TransferError` when its root is unusable. */
+export async function scan(input: ScanInput): Promise<void> {
+  const { journal, control, source } = input;
+  const { cursor, done } = journal.scan;
+  if (done) return;
+  const filter = compileFilter(input.config.options.filters);
+  for await (const page of source.list({ cursor, signal: control.stopped })) {
+    const items = page.items.map((item) => judge(item, filter, input.destination));
+    await journal.addPage(items, page.cursor);
+    await control.ready();
+  }
+}
+
+function judge(item: Listed, filter: Filter, destination: Destination): Scanned {
+  if (item.kind !== "file") return item;
+  const { entry } = item;
+  if (!filter(entry)) return { kind: "filtered", ...entry };
+  const refusal = destination.refusal(entry.path);
+  if (refusal !== null) return { kind: "failed", path: entry.path, code: "name_refused", message: refusal, sizeBytes: entry.sizeBytes };
+  const { blockBytesMax, blockCountMax } = destination.limits;
+  if (entry.sizeBytes > blockBytesMax * blockCountMax) {
+    const message = `Cannot store ${entry.sizeBytes} bytes: the destination holds at most ${blockBytesMax * blockCountMax}`;
+    return { kind: "failed", path: entry.path, code: "too_large", message, sizeBytes: entry.sizeBytes };
+  }
+  return item;
+}

@@ -1,0 +1,199 @@
+/** Grants against a control plane in memory, with the clock moved by hand. */
+import assert from "node:assert/strict";
+import type { JobDestination } from "../schema/job.ts";
+import { TransferError } from "./connectors/connector.ts";
+import { Grants, REPLACE_MS_MIN } from "./grants.ts";
+import { settle, VirtualClock, virtualPlatform } from "./virtual.ts";
+
+const MINUTE = 60_000;
+const SERVER_AHEAD_MS = 26 * 60 * MINUTE;
+const DESTINATION: JobDestination = { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" };
+
+/** Answers with grants of an hour, numbered, unless told otherwise. */
+class ControlPlane {
+  readonly clock = new VirtualClock();
+  readonly over = new AbortController();
+  readonly requests: { url: string; headers: Headers; body: unknown }[] = [];
+  readonly answers: (() => Response | Promise<Response>)[] = [];
+  stale = 0;
+  readonly platform = virtualPlatform({
+    clock: this.clock,
+    fetch: async (url, init) => {
+      init.signal.throwIfAborted();
+      this.requests.push({ url, headers: new Headers(init.headers), body: JSON.parse(String(init.body)) });
+      const givenUp = new Promise<never>((_, reject) => {
+        init.signal.addEventListener("abort", () => reject(init.signal.reason), { once: true });
+      });
+      return await Promise.race([(this.answers.shift() ?? (() => this.grant()))(), givenUp]);
+    },
+  });
+  readonly grants = new Grants({
+    platform: this.platform,
+    config: { url: "https://api.example.com", key: "mig_agt1_key" },
+    jobId: "job_01jd0000000000000000000001",
+    epoch: 2,
+    destination: DESTINATION,
+    signal: this.over.signal,
+    onStale: () => this.stale++,
+  });
+
+  /** The server's clock is a day ahead: its times only mean something next to its own. */
+  grant(containerUrl = "https://acme.blob.core.windows.net/plans"): Response {
+    const now = this.clock.now() + SERVER_AHEAD_MS;
+    const body = {
+      kind: "azure_blob",
+      containerUrl,
+      container: "plans",
+      sas: `sig=SECRET${this.requests.length}`,
+      expiresAt: new Date(now + 60 * MINUTE).toISOString(),
+      renewAt: new Date(now + 30 * MINUTE).toISOString(),
+    };
+    return Response.json(body, { headers: { Date: new Date(now).toUTCString() } });
+  }
+
+  refuse(status: number, code: string): () => Response {
+    return () => Response.json({ error: "no", code, details: null }, { status });
+  }
+
+  async current(): Promise<string> {
+    const granted = this.grants.current(new AbortController().signal);
+    // Looked at below; until then a rejection is nobody's oversight.
+    granted.catch(() => undefined);
+    await this.clock.advance(0);
+    return (await granted).sas;
+  }
+}
+
+Deno.test("[A23] a grant is asked for with the agent's key, and shared by all who ask at once", async () => {
+  const plane = new ControlPlane();
+  const all = await Promise.all([plane.current(), plane.current(), plane.current()]);
+  assert.deepEqual(all, ["sig=SECRET1", "sig=SECRET1", "sig=SECRET1"]);
+  assert.equal(plane.requests.length, 1);
+  assert.equal(plane.requests[0]?.url, "https://api.example.com/api/agent/grants");
+  assert.equal(plane.requests[0]?.headers.get("Authorization"), "Bearer mig_agt1_key");
+  assert.deepEqual(plane.requests[0]?.body, { jobId: "job_01jd0000000000000000000001", epoch: 2 });
+});
+
+Deno.test("[A23] it is renewed at half its life, behind the back of those who work with the old one", async () => {
+  const plane = new ControlPlane();
+  await plane.current();
+  await plane.clock.advance(29 * MINUTE);
+  assert.equal(await plane.current(), "sig=SECRET1");
+  assert.equal(plane.requests.length, 1);
+  await plane.clock.advance(2 * MINUTE);
+  assert.equal(await plane.current(), "sig=SECRET1");
+  await settle();
+  assert.equal(await plane.current(), "sig=SECRET2");
+  assert.equal(plane.requests.length, 2);
+});
+
+Deno.test("[A23] while the control plane is away the old grant serves to its end, and beyond it everybody waits", async () => {
+  const plane = new ControlPlane();
+  await plane.current();
+  for (let count = 0; count < 1_000; count++) plane.answers.push(() => Promise.reject(new TypeError("network")));
+  await plane.clock.advance(50 * MINUTE);
+  assert.equal(await plane.current(), "sig=SECRET1");
+  await plane.clock.advance(9 * MINUTE);
+  let late: string | null = null;
+  plane.grants.current(new AbortController().signal).then(({ sas }) => (late = sas), () => undefined);
+  await plane.clock.advance(30 * MINUTE);
+  assert.equal(late, null);
+  plane.answers.length = 0;
+  await plane.clock.advance(2 * MINUTE);
+  assert.match(late ?? "", /^sig=SECRET/);
+});
+
+Deno.test("[A23] who gives up waiting is let go at once", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(() => new Promise<Response>(() => undefined));
+  const stop = new AbortController();
+  const waiting = plane.grants.current(stop.signal);
+  await settle();
+  stop.abort(new Error("paused"));
+  await assert.rejects(waiting, /paused/);
+});
+
+for (const [what, answer] of [
+  ["a server error", (plane: ControlPlane) => plane.refuse(503, "INTERNAL_ERROR")],
+  ["a proxy's page", () => () => new Response("<html>", { status: 502 })],
+  ["an answer that is no grant", () => () => Response.json({ sas: "sig=SECRET" })],
+  ["no answer in time", () => () => new Promise<Response>(() => undefined)],
+] as const) {
+  Deno.test(`[A24] after ${what} it is asked again, with back-off`, async () => {
+    const plane = new ControlPlane();
+    plane.answers.push(answer(plane));
+    const granted = plane.grants.current(new AbortController().signal);
+    await plane.clock.advance(2 * MINUTE);
+    assert.equal((await granted).sas, "sig=SECRET2");
+  });
+}
+
+Deno.test("[A24] a project without a storage connection fails the job, and is not asked again", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(plane.refuse(409, "NO_AZURE_CONNECTION"));
+  const isNoConnection = (error: unknown) =>
+    error instanceof TransferError && error.problem.scope === "job" && error.problem.code === "NO_AZURE_CONNECTION";
+  await assert.rejects(plane.current(), isNoConnection);
+  await assert.rejects(plane.current(), isNoConnection);
+  assert.equal(plane.requests.length, 1);
+});
+
+Deno.test("[A24] a grant for somewhere else fails the job with DESTINATION_REFUSED", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(() => plane.grant("https://evil.example/plans"));
+  await assert.rejects(
+    plane.current(),
+    (error) => error instanceof TransferError && error.problem.scope === "job" && error.problem.code === "DESTINATION_REFUSED",
+  );
+});
+
+for (const [status, code] of [
+  [404, "NOT_FOUND"],
+  [409, "CONFLICT"],
+] as const) {
+  Deno.test(`[A19] an epoch that is not known any more (${status}) puts the run down, without an error`, async () => {
+    const plane = new ControlPlane();
+    plane.answers.push(plane.refuse(status, code));
+    const stop = new AbortController();
+    const waiting = plane.grants.current(stop.signal);
+    await plane.clock.advance(MINUTE);
+    assert.equal(plane.stale, 1);
+    assert.equal(plane.requests.length, 1);
+    stop.abort(new Error("suspended"));
+    plane.over.abort();
+    await assert.rejects(waiting, /suspended/);
+  });
+}
+
+Deno.test("[A25] a refused grant is replaced once, however many streams met the refusal", async () => {
+  const plane = new ControlPlane();
+  const { signal } = new AbortController();
+  const stale = await plane.grants.current(signal);
+  await plane.clock.advance(MINUTE);
+  const both = await Promise.all([plane.grants.replace(stale, signal), plane.grants.replace(stale, signal)]);
+  assert.deepEqual(both.map(({ sas }) => sas), ["sig=SECRET2", "sig=SECRET2"]);
+  assert.equal((await plane.grants.replace(stale, signal)).sas, "sig=SECRET2");
+  assert.equal(plane.requests.length, 2);
+});
+
+Deno.test("[A25] grants that are refused as soon as they are made are not asked for without a pause", async () => {
+  const plane = new ControlPlane();
+  const { signal } = new AbortController();
+  const stale = await plane.grants.current(signal);
+  const next = plane.grants.replace(stale, signal);
+  await plane.clock.advance(REPLACE_MS_MIN - 100);
+  assert.equal(plane.requests.length, 1);
+  await plane.clock.advance(200);
+  assert.equal((await next).sas, "sig=SECRET2");
+});
+
+Deno.test("[A26] no grant is ever in the log", async () => {
+  const plane = new ControlPlane();
+  await plane.current();
+  plane.answers.push(() => Response.json({ sas: "sig=SECRET" }), plane.refuse(503, "INTERNAL_ERROR"));
+  await plane.clock.advance(31 * MINUTE);
+  await plane.current();
+  await plane.clock.advance(10 * MINUTE);
+  assert.ok(plane.platform.logged.length > 0);
+  assert.ok(!JSON.stringify(plane.platform.logged).includes("SECRET"));
+});

@@ -1,0 +1,143 @@
+/**
+ * The world as the agent's cores see it: time, chance, disk, digests, network, databases.
+ *
+ * Engine, session and runner get a {@link Platform} handed in and know nothing else of the machine, so that a simulator
+ * can run the very same code. `platform-deno.ts` is the real one; only it and `main.ts` may name `Deno`.
+ */
+
+export interface Clock {
+  /** Wall time, milliseconds since 1970. For display and schedules; it may jump. */
+  now(): number;
+  /** Milliseconds that only ever grow. For durations, leases and limits. */
+  monotonic(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface Random {
+  /** Cryptographic bytes. */
+  bytes(count: number): Uint8Array;
+  /** At least 0, below 1. */
+  next(): number;
+}
+
+export type EntryKind = "file" | "folder" | "link" | "special";
+
+export interface FolderItem {
+  readonly name: string;
+  readonly kind: EntryKind;
+}
+
+export interface FileStat {
+  readonly kind: EntryKind;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Null where the system has none. */
+  readonly device: number | null;
+  readonly inode: number | null;
+}
+
+export interface OpenFile {
+  stat(): FileStat;
+  /** Fills `into` from `position` as far as the file reaches; resolves with the number of bytes read, 0 at its end. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  close(): void;
+}
+
+/** Why a call to the disk failed, as far as anybody needs to tell causes apart. */
+export type DiskErrorCode = "not_found" | "denied" | "not_a_folder" | "no_space" | "busy" | "other";
+
+export class DiskError extends Error {
+  override readonly name = "DiskError";
+  readonly code: DiskErrorCode;
+  constructor(code: DiskErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** A file that is written from front to end. Synchronous; give way to the loop between pieces. */
+export interface NewFile {
+  write(bytes: Uint8Array): void;
+  /** Makes what was written durable, and closes. */
+  finish(): void;
+}
+
+/** All calls throw {@link DiskError}. Paths are in the system's own form. */
+export interface Disk {
+  /** The path separator of the system's paths. */
+  readonly separator: "/" | "\\";
+  /** Lists one folder. Synchronous, because that is several times faster; call it between turns of the loop. */
+  readFolder(path: string): readonly FolderItem[];
+  /** Does not follow a link. */
+  stat(path: string): FileStat;
+  /** Opens for reading, following no link in the last segment where the system can. */
+  open(path: string): Promise<OpenFile>;
+  /** The path without any link in it. Follows links, also in the last segment. */
+  realPath(path: string): string;
+  /** Makes an empty file, or empties the one that is there; only this account may read it. */
+  create(path: string): NewFile;
+}
+
+/** An incremental digest; `digest` may be called once. */
+export interface Hash {
+  update(bytes: Uint8Array): void;
+  digest(): Uint8Array;
+}
+
+/** One prepared statement of {@link Database}. Parameters are bound by place. */
+export interface Statement {
+  run(...parameters: readonly SqlValue[]): void;
+  get(...parameters: readonly SqlValue[]): SqlRow | undefined;
+  iterate(...parameters: readonly SqlValue[]): Iterable<SqlRow>;
+}
+export type SqlValue = string | number | bigint | null | Uint8Array;
+export type SqlRow = Readonly<Record<string, SqlValue>>;
+
+/** A SQLite file, opened so that what a commit acknowledged survives a crash. */
+export interface Database {
+  execute(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+/** A WebSocket as the session uses it: what comes in waits in a bounded inbox. */
+export interface Socket {
+  send(text: string): void;
+  /** Bytes that were sent but have not left yet. */
+  readonly bufferedBytes: number;
+  /** The next text, or how the socket ended. */
+  receive(signal: AbortSignal): Promise<{ kind: "text"; text: string } | { kind: "closed"; code: number; reason: string }>;
+  close(code: number, reason: string): void;
+}
+
+/** A connection that did not come about. */
+export class ConnectError extends Error {
+  override readonly name = "ConnectError";
+  /** The HTTP status of a refused upgrade; null when there was no answer. */
+  readonly status: number | null;
+  constructor(status: number | null, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+export interface Platform {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  hash(algorithm: "sha256" | "md5"): Hash;
+  fetch(url: string, init: RequestInit & { signal: AbortSignal }): Promise<Response>;
+  /** Resolves once open; throws {@link ConnectError}, or the signal's reason. */
+  connect(
+    url: string,
+    options: { protocol: string; headers: Readonly<Record<string, string>>; signal: AbortSignal },
+  ): Promise<Socket>;
+  /** `exclusive` keeps every other process out for as long as it is open; throws `DiskError` "busy" when one is in. */
+  openDatabase(path: string, options: { exclusive: boolean }): Database;
+  removeDatabase(path: string): void;
+  /** One line, one event, named fields. Never a secret. */
+  log(event: string, fields: LogFields): void;
+}

@@ -1,0 +1,4 @@
+/** Headers by which the Worker, which has checked them, tells an object who connects. They never come from outside. */
+export const KEY_HASH_HEADER = "x-migrate-key-hash";
+export const ORG_HEADER = "x-migrate-org";
+export const JOB_HEADER = "x-migrate-job";

@@ -1,0 +1,13 @@
+import { Button } from "./button.tsx";
+
+/** At the foot of a list that goes on. */
+export function MoreButton(props: { hasMore: boolean; busy: boolean; onMore: () => void }) {
+  if (!props.hasMore) return null;
+  return (
+    <div class="more">
+      <Button look="quiet" busy={props.busy} onPress={props.onMore}>
+        Show more
+      </Button>
+    </div>
+  );
+}

@@ -1,0 +1,95 @@
+/** Clients: the list, one client with its projects, and the form that makes or changes one. */
+import type { Client, Project } from "../../schema/api.ts";
+import { type Api, type FieldErrors, sentenceOf } from "../api.ts";
+import { createForm, type Form, textOrNull } from "./form.ts";
+import { createList, createRemote, type ListModel, type RemoteModel } from "./remote.ts";
+import type { ToastsModel } from "./toasts.ts";
+
+export interface ClientListModel {
+  readonly list: ListModel<Client>;
+  open(): void;
+  close(): void;
+}
+
+export function createClientList(api: Api): ClientListModel {
+  const list = createList<Client>((query, abort) => api.clients.list(query, abort));
+  return { list, open: () => void list.reload(), close: list.close };
+}
+
+export interface ClientPageModel {
+  readonly client: RemoteModel<Client>;
+  readonly projects: ListModel<Project>;
+  /** Archives an active client, brings an archived one back. */
+  setStatus(status: Client["status"]): Promise<void>;
+  open(): void;
+  close(): void;
+}
+
+export function createClientPage(api: Api, toasts: ToastsModel, clientId: string): ClientPageModel {
+  const client = createRemote((abort) => api.clients.get(clientId, abort));
+  const projects = createList<Project>((query, abort) => api.projects.list({ ...query, clientId }, abort));
+  return {
+    client,
+    projects,
+    async setStatus(status) {
+      try {
+        client.put(await api.clients.update(clientId, { status }));
+        toasts.show("success", status === "archived" ? "Client archived" : "Client is active again");
+      } catch (error) {
+        toasts.show("danger", sentenceOf(error));
+      }
+    },
+    open() {
+      void client.reload();
+      void projects.reload();
+    },
+    close() {
+      client.close();
+      projects.close();
+    },
+  };
+}
+
+export interface ClientValues {
+  readonly name: string;
+  readonly contactName: string;
+  readonly contactEmail: string;
+  readonly psaCompanyId: string;
+}
+
+export function createClientForm(
+  world: { api: Api; uuid(): string },
+  plan: { client: Client | null; saved(client: Client): void },
+): Form<ClientValues> {
+  const { client } = plan;
+  return createForm<ClientValues, Client>({
+    initial: {
+      name: client?.name ?? "",
+      contactName: client?.contactName ?? "",
+      contactEmail: client?.contactEmail ?? "",
+      psaCompanyId: client?.psaCompanyId ?? "",
+    },
+    idempotencyKey: world.uuid(),
+    check: checkClient,
+    save(values, key) {
+      const body = {
+        name: values.name.trim(),
+        contactName: textOrNull(values.contactName),
+        contactEmail: textOrNull(values.contactEmail),
+        psaCompanyId: textOrNull(values.psaCompanyId),
+      };
+      return client === null
+        ? world.api.clients.create(body, key)
+        : world.api.clients.update(client.id, body);
+    },
+    saved: plan.saved,
+  });
+}
+
+function checkClient(values: ClientValues): FieldErrors {
+  const errors: Record<string, string> = {};
+  if (values.name.trim() === "") errors["name"] = "Give a name";
+  const email = values.contactEmail.trim();
+  if (email !== "" && !/^\S+@\S+\.\S+$/.test(email)) errors["contactEmail"] = "Not an e-mail address";
+  return errors;
+}

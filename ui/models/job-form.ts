@@ -1,0 +1,257 @@
+/** The form that makes a job: what is moved, by which agent, where to, and how. */
+import { computed, type ReadonlySignal } from "@preact/signals";
+import type { Agent, Job, JobCreate, Project } from "../../schema/api.ts";
+import type { AccessTier, ExistingRule } from "../../schema/job.ts";
+import type { Api, FieldErrors } from "../api.ts";
+import {
+  CHUNK_MIB,
+  CONCURRENCY,
+  isBlobPrefix,
+  isFullPath,
+  PATTERN_LENGTH_MAX,
+  PATTERNS_MAX,
+  RUNNABLE_JOB_TYPES_OF,
+  type RunnableJobType,
+} from "../contract.ts";
+import { createForm, type Form } from "./form.ts";
+import { trimSlashes } from "./project-form.ts";
+import { createRemote, loadAll, type Remote } from "./remote.ts";
+
+export interface JobValues {
+  readonly projectId: string;
+  /** Null = the first type the project admits. */
+  readonly type: RunnableJobType | null;
+  readonly name: string;
+  readonly agentId: string;
+  readonly path: string;
+  /** Null = as in the project. */
+  readonly prefix: string | null;
+  readonly tier: AccessTier | null;
+  readonly concurrency: string;
+  readonly chunkSizeMiB: string;
+  readonly verify: boolean;
+  readonly existing: ExistingRule;
+  readonly include: string;
+  readonly exclude: string;
+  /** Days as the date field writes them, `2026-05-31`, in the reader's own time zone. */
+  readonly modifiedAfter: string;
+  readonly modifiedBefore: string;
+  /** Sizes in decimal MB. */
+  readonly sizeMin: string;
+  readonly sizeMax: string;
+}
+
+export interface JobFormModel {
+  readonly form: Form<JobValues>;
+  readonly choices: ReadonlySignal<Remote<unknown>>;
+  readonly projects: ReadonlySignal<readonly Project[]>;
+  /** Online ones first; revoked ones are left out. */
+  readonly agents: ReadonlySignal<readonly Agent[]>;
+  readonly project: ReadonlySignal<Project | null>;
+  readonly agent: ReadonlySignal<Agent | null>;
+  readonly types: ReadonlySignal<readonly RunnableJobType[]>;
+  readonly destination: ReadonlySignal<Destination | null>;
+  open(): void;
+  close(): void;
+}
+
+export interface Destination {
+  readonly account: string;
+  readonly container: string;
+  readonly prefix: string;
+  readonly tier: AccessTier;
+}
+
+export interface JobFormPlan {
+  readonly projectId: string | null;
+  saved(job: Job): void;
+}
+
+const NEW_JOB: JobValues = {
+  projectId: "",
+  type: null,
+  name: "",
+  agentId: "",
+  path: "",
+  prefix: null,
+  tier: null,
+  concurrency: String(CONCURRENCY.default),
+  chunkSizeMiB: String(CHUNK_MIB.default),
+  verify: true,
+  existing: "skip_identical",
+  include: "",
+  exclude: "",
+  modifiedAfter: "",
+  modifiedBefore: "",
+  sizeMin: "",
+  sizeMax: "",
+};
+
+export function createJobForm(world: { api: Api; uuid(): string }, plan: JobFormPlan): JobFormModel {
+  const { api } = world;
+  const choices = createRemote(async (abort) => {
+    const [projects, agents] = await Promise.all([
+      loadAll((query, inner) => api.projects.list(query, inner), abort),
+      loadAll((query, inner) => api.agents.list(query, inner), abort),
+    ]);
+    return { projects: projects.filter(admitsJobs), agents: sortForPicking(agents) };
+  });
+  const form = createForm<JobValues, Job>({
+    initial: { ...NEW_JOB, projectId: plan.projectId ?? "" },
+    idempotencyKey: world.uuid(),
+    check: checkJob,
+    save: (values, key): Promise<Job> => api.jobs.create(jobOf(values, types.value), key),
+    saved: plan.saved,
+  });
+  const projects = computed(() => choices.value.value?.projects ?? []);
+  const agents = computed(() => choices.value.value?.agents ?? []);
+  const project = computed<Project | null>(
+    () => projects.value.find((item) => item.id === form.values.value.projectId) ?? null,
+  );
+  const types = computed<readonly RunnableJobType[]>(() =>
+    project.value === null ? [] : RUNNABLE_JOB_TYPES_OF[project.value.type],
+  );
+
+  return {
+    form,
+    choices: choices.remote,
+    projects,
+    agents,
+    project,
+    agent: computed(() => agents.value.find((item) => item.id === form.values.value.agentId) ?? null),
+    types,
+    destination: computed(() => destinationOf(project.value, form.values.value)),
+    open() {
+      void choices.reload().then(() => {
+        const [onlyProject, ...moreProjects] = projects.value;
+        if (form.values.value.projectId === "" && onlyProject && moreProjects.length === 0) {
+          form.set("projectId", onlyProject.id);
+        }
+        const [onlyAgent, ...moreAgents] = agents.value;
+        if (form.values.value.agentId === "" && onlyAgent && moreAgents.length === 0)
+          form.set("agentId", onlyAgent.id);
+      });
+    },
+    close: choices.close,
+  };
+}
+
+function admitsJobs(project: Project): boolean {
+  return RUNNABLE_JOB_TYPES_OF[project.type].length > 0;
+}
+
+export function sortForPicking(agents: readonly Agent[]): readonly Agent[] {
+  const rank = (agent: Agent) => (agent.status === "online" ? 0 : 1);
+  return agents
+    .filter((agent) => agent.status !== "revoked")
+    .sort((one, other) => rank(one) - rank(other) || one.name.localeCompare(other.name));
+}
+
+function destinationOf(project: Project | null, values: JobValues): Destination | null {
+  const storage = project?.storage ?? null;
+  if (storage === null) return null;
+  const { account, container } = storage;
+  const prefix = values.prefix === null ? storage.prefix : trimSlashes(values.prefix);
+  return { account, container, prefix, tier: values.tier ?? storage.tier };
+}
+
+export function checkJob(values: JobValues): FieldErrors {
+  const errors: Record<string, string> = {};
+  const fault = (path: string, message: string | null) => {
+    if (message !== null) errors[path] = message;
+  };
+  fault("projectId", values.projectId === "" ? "Choose a project" : null);
+  fault("name", values.name.trim() === "" ? "Give a name" : null);
+  fault("agentId", values.agentId === "" ? "Choose an agent" : null);
+  fault(
+    "source.path",
+    isFullPath(values.path.trim()) ? null : "Give the full path, such as /srv/files or C:\\Shares\\Files",
+  );
+  fault(
+    "destination.prefix",
+    isBlobPrefix(trimSlashes(values.prefix ?? ""))
+      ? null
+      : "Folders separated by single slashes, without . or ..",
+  );
+  fault("options.concurrency", checkWhole(values.concurrency, CONCURRENCY));
+  fault("options.chunkSizeMiB", checkWhole(values.chunkSizeMiB, CHUNK_MIB));
+  fault("options.filters.include", checkPatterns(values.include));
+  fault("options.filters.exclude", checkPatterns(values.exclude));
+  const [min, max] = [sizeOf(values.sizeMin), sizeOf(values.sizeMax)];
+  fault("options.filters.sizeBytesMin", min === "wrong" ? "A number of MB" : null);
+  fault("options.filters.sizeBytesMax", max === "wrong" ? "A number of MB" : null);
+  if (typeof min === "number" && typeof max === "number" && min > max) {
+    fault("options.filters.sizeBytesMax", "Smaller than the smallest size");
+  }
+  const { modifiedAfter, modifiedBefore } = values;
+  if (modifiedAfter !== "" && modifiedBefore !== "" && modifiedAfter >= modifiedBefore) {
+    fault("options.filters.modifiedBefore", "Not after the other date: no file would be left");
+  }
+  return errors;
+}
+
+/** The request that says what the form says. */
+export function jobOf(values: JobValues, types: readonly RunnableJobType[]): JobCreate {
+  const sizeBytesMin = sizeOf(values.sizeMin);
+  const sizeBytesMax = sizeOf(values.sizeMax);
+  return {
+    projectId: values.projectId,
+    agentId: values.agentId,
+    name: values.name.trim(),
+    type: values.type ?? types[0] ?? "migrate_files",
+    source: { kind: "local", path: values.path.trim() },
+    destination: {
+      ...(values.prefix === null ? {} : { prefix: trimSlashes(values.prefix) }),
+      ...(values.tier === null ? {} : { tier: values.tier }),
+    },
+    options: {
+      concurrency: Number(values.concurrency),
+      chunkSizeMiB: Number(values.chunkSizeMiB),
+      verify: values.verify,
+      existing: values.existing,
+      filters: {
+        include: linesOf(values.include),
+        exclude: linesOf(values.exclude),
+        modifiedAfter: dayStart(values.modifiedAfter),
+        modifiedBefore: dayStart(values.modifiedBefore),
+        sizeBytesMin: sizeBytesMin === "wrong" ? null : sizeBytesMin,
+        sizeBytesMax: sizeBytesMax === "wrong" ? null : sizeBytesMax,
+      },
+    },
+  };
+}
+
+/** One pattern per line. Spaces at the end may belong to a name, so only empty lines are left out. */
+export function linesOf(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.replace(/\r$/, ""))
+    .filter((line) => line.trim() !== "");
+}
+
+function checkPatterns(text: string): string | null {
+  const lines = linesOf(text);
+  if (lines.length > PATTERNS_MAX) return `At most ${PATTERNS_MAX} patterns`;
+  const long = lines.findIndex((line) => line.length > PATTERN_LENGTH_MAX);
+  return long === -1 ? null : `Pattern ${long + 1} is longer than ${PATTERN_LENGTH_MAX} characters`;
+}
+
+function checkWhole(text: string, { min, max }: { min: number; max: number }): string | null {
+  const value = Number(text);
+  return text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max
+    ? null
+    : `A whole number from ${min} to ${max}`;
+}
+
+function sizeOf(text: string): number | "wrong" | null {
+  if (text.trim() === "") return null;
+  const megabytes = Number(text.replace(",", "."));
+  return Number.isFinite(megabytes) && megabytes >= 0 ? Math.round(megabytes * 1e6) : "wrong";
+}
+
+/** Midnight of that day where the person is. */
+function dayStart(day: string): string | null {
+  if (day === "") return null;
+  const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
+  return new Date(year, month - 1, date).toISOString();
+}

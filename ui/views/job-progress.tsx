@@ -1,0 +1,82 @@
+/** A job's progress as it is shown in lists and on its page: one way to say it. */
+import { ProgressBar, type ProgressPart } from "../components/progress-bar.tsx";
+import { formatBytes, formatCountOf, formatPercent, formatSpeed, formatTimeLeft } from "../format.ts";
+import type { JobFigures } from "../models/job-figures.ts";
+
+export function JobBar({
+  figures,
+  name,
+  slim = false,
+}: {
+  figures: JobFigures;
+  name: string;
+  slim?: boolean;
+}) {
+  return (
+    <ProgressBar
+      label={`Progress of ${name}`}
+      fraction={figures.fraction}
+      parts={partsOf(figures)}
+      tone={toneOf(figures)}
+      slim={slim}
+    />
+  );
+}
+
+/** Percent, or how much has been found while the whole is not known. */
+export function progressText(figures: JobFigures): string {
+  if (figures.fraction !== null) return formatPercent(figures.fraction);
+  return figures.status === "scanning" ? formatCountOf(figures.totals.filesTotal, "file") : "Waiting";
+}
+
+/** Speed and time left in one line, for lists. */
+export function paceText(figures: JobFigures): string {
+  if (!figures.agentOnline && figures.status !== "completed") return "Agent offline";
+  if (figures.bytesPerSecond === null) return "";
+  const left = figures.secondsRemaining === null ? "" : ` · ${formatTimeLeft(figures.secondsRemaining)} left`;
+  return formatSpeed(figures.bytesPerSecond) + left;
+}
+
+export function bytesText({ totals, bytesInFlight, status }: JobFigures): string {
+  const done = Math.min(
+    totals.bytesTotal,
+    totals.bytesCompleted + totals.bytesFailed + totals.bytesSkipped + bytesInFlight,
+  );
+  if (status === "created") return "Not started";
+  if (status === "scanning") return `${formatBytes(totals.bytesTotal)} found`;
+  return `${formatBytes(done)} of ${formatBytes(totals.bytesTotal)}`;
+}
+
+function partsOf({ totals, bytesInFlight, status }: JobFigures): readonly ProgressPart[] {
+  // A job of empty files only has no bytes to measure by.
+  const whole = totals.bytesTotal > 0 ? totals.bytesTotal : totals.filesTotal;
+  if (whole === 0) return [{ kind: "completed", fraction: status === "completed" ? 1 : 0 }];
+  const byBytes = totals.bytesTotal > 0;
+  const part = (kind: ProgressPart["kind"], amount: number): ProgressPart => ({
+    kind,
+    fraction: amount / whole,
+  });
+  return [
+    part("completed", byBytes ? totals.bytesCompleted : totals.filesCompleted),
+    part("skipped", byBytes ? totals.bytesSkipped : totals.filesSkipped),
+    part("failed", byBytes ? totals.bytesFailed : totals.filesFailed),
+    part("flight", byBytes ? bytesInFlight : 0),
+  ];
+}
+
+function toneOf({ status, agentOnline }: JobFigures): "active" | "still" | "failed" | "done" {
+  switch (status) {
+    case "completed":
+      return "done";
+    case "failed":
+      return "failed";
+    case "scanning":
+    case "ready":
+    case "running":
+      return agentOnline ? "active" : "still";
+    case "created":
+    case "paused":
+    case "cancelled":
+      return "still";
+  }
+}
