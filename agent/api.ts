@@ -3,7 +3,12 @@
  * is decided by the caller, from the three ways it can end: the answer, a refusal with its code, or no answer.
  */
 import * as z from "zod";
-import { agentRegistered, type AgentRegister, type AgentRegistered, type GrantRequest } from "../schema/api.ts";
+import {
+  agentRegistered,
+  type AgentRegister,
+  type AgentRegistered,
+  type GrantRequest,
+} from "../schema/api.ts";
 import { grant, type Grant } from "../schema/connector.ts";
 import { errorBody } from "../schema/errors.ts";
 import type { AgentConfig } from "./config.ts";
@@ -71,7 +76,10 @@ async function post(
   try {
     const response = await platform.fetch(url, {
       method: "POST",
-      headers: { "Content-Type": "application/json", ...(key === null ? {} : { Authorization: `Bearer ${key}` }) },
+      headers: {
+        "Content-Type": "application/json",
+        ...(key === null ? {} : { Authorization: `Bearer ${key}` }),
+      },
       body: JSON.stringify(request),
       // A redirect would carry the key elsewhere.
       redirect: "manual",
@@ -82,11 +90,17 @@ async function post(
     if (response.ok) return { body, date: response.headers.get("Date") };
     const refused = errorBody.safeParse(body);
     if (refused.success) throw new ApiRefusal(response.status, refused.data.code, refused.data.error);
-    throw new ApiUnreachable(`${new URL(url).host} answered with status ${response.status}, which is not from the control plane`);
+    throw new ApiUnreachable(
+      `${new URL(url).host} answered with status ${response.status}, which is not from the control plane`,
+    );
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ApiRefusal || error instanceof ApiUnreachable) throw error;
-    const reason = limit.signal.aborted ? "no answer in time" : error instanceof Error ? error.message : String(error);
+    const reason = limit.signal.aborted
+      ? "no answer in time"
+      : error instanceof Error
+        ? error.message
+        : String(error);
     throw new ApiUnreachable(`Cannot reach ${new URL(url).host}: ${reason}`, { cause: error });
   } finally {
     limit.abort();
@@ -105,6 +119,7 @@ function parseJson(text: string): unknown {
 function parseAnswer<Shape extends z.ZodType>(shape: Shape, body: unknown): z.infer<Shape> {
   const parsed = shape.safeParse(body);
   // What is wrong with it stays unsaid: the answer holds a secret.
-  if (!parsed.success) throw new ApiUnreachable("The control plane's answer is not what this agent understands");
+  if (!parsed.success)
+    throw new ApiUnreachable("The control plane's answer is not what this agent understands");
   return parsed.data;
 }

@@ -74,7 +74,13 @@ function commandOf(commands: readonly string[], flags: ReadonlyMap<Flag, string>
   const code = flags.get("--register");
   if (code !== undefined) {
     if (command !== undefined) throw new UsageError(`--register stands alone, without "${command}"`);
-    return { kind: "register", code, url: flags.get("--url") ?? null, name: flags.get("--name") ?? null, state };
+    return {
+      kind: "register",
+      code,
+      url: flags.get("--url") ?? null,
+      name: flags.get("--name") ?? null,
+      state,
+    };
   }
   for (const flag of ["--url", "--name"] as const) {
     if (flags.has(flag)) throw new UsageError(`${flag} only goes with --register`);

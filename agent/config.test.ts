@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { parseCommandLine, UsageError } from "./command-line.ts";
-import { agentOfKey, ConfigError, formatConfig, parseApiUrl, parseConfig, stateFolder, type Machine } from "./config.ts";
+import {
+  agentOfKey,
+  ConfigError,
+  formatConfig,
+  parseApiUrl,
+  parseConfig,
+  stateFolder,
+  type Machine,
+} from "./config.ts";
 
 function machine(os: Machine["os"], environment: Record<string, string>, root = false): Machine {
   return { os, root, environment: (name) => environment[name] };
@@ -9,10 +17,19 @@ function machine(os: Machine["os"], environment: Record<string, string>, root = 
 Deno.test("[A30] state lies where the operating system expects it", () => {
   assert.equal(stateFolder(machine("linux", { HOME: "/home/a" })), "/home/a/.local/state/migrate-agent");
   assert.equal(stateFolder(machine("linux", { HOME: "/home/a", XDG_STATE_HOME: "/s" })), "/s/migrate-agent");
-  assert.equal(stateFolder(machine("linux", { HOME: "/h", XDG_STATE_HOME: "rel" })), "/h/.local/state/migrate-agent");
+  assert.equal(
+    stateFolder(machine("linux", { HOME: "/h", XDG_STATE_HOME: "rel" })),
+    "/h/.local/state/migrate-agent",
+  );
   assert.equal(stateFolder(machine("linux", { HOME: "/root" }, true)), "/var/lib/migrate-agent");
-  assert.equal(stateFolder(machine("darwin", { HOME: "/Users/a" })), "/Users/a/Library/Application Support/migrate-agent");
-  assert.equal(stateFolder(machine("windows", { LOCALAPPDATA: "C:\\L", ProgramData: "C:\\P" })), "C:\\L\\migrate-agent");
+  assert.equal(
+    stateFolder(machine("darwin", { HOME: "/Users/a" })),
+    "/Users/a/Library/Application Support/migrate-agent",
+  );
+  assert.equal(
+    stateFolder(machine("windows", { LOCALAPPDATA: "C:\\L", ProgramData: "C:\\P" })),
+    "C:\\L\\migrate-agent",
+  );
   assert.equal(stateFolder(machine("windows", { ProgramData: "C:\\P" })), "C:\\P\\migrate-agent");
   assert.equal(stateFolder(machine("linux", { HOME: "/h", MIGRATE_STATE_DIR: "/x" }, true)), "/x");
   assert.throws(() => stateFolder(machine("linux", {})), ConfigError);
@@ -71,18 +88,27 @@ Deno.test("[A32] the agent is known from its key", () => {
 
 Deno.test("[A33] the command line is understood in all its forms", () => {
   const none = { url: null, name: null, state: null };
-  assert.deepEqual(parseCommandLine(["--register", "ABCD-EFGH"]), { kind: "register", code: "ABCD-EFGH", ...none });
-  assert.deepEqual(parseCommandLine(["--state=/s", "--name", "Site 1", "--register=A", "--url", "https://a.example"]), {
+  assert.deepEqual(parseCommandLine(["--register", "ABCD-EFGH"]), {
     kind: "register",
-    code: "A",
-    url: "https://a.example",
-    name: "Site 1",
-    state: "/s",
+    code: "ABCD-EFGH",
+    ...none,
   });
+  assert.deepEqual(
+    parseCommandLine(["--state=/s", "--name", "Site 1", "--register=A", "--url", "https://a.example"]),
+    {
+      kind: "register",
+      code: "A",
+      url: "https://a.example",
+      name: "Site 1",
+      state: "/s",
+    },
+  );
   assert.deepEqual(parseCommandLine(["start"]), { kind: "start", state: null });
   assert.deepEqual(parseCommandLine(["start", "--state", "/s"]), { kind: "start", state: "/s" });
-  for (const words of [["version"], ["--version"]]) assert.deepEqual(parseCommandLine(words), { kind: "version" });
-  for (const words of [["help"], ["--help"], ["-h"]]) assert.deepEqual(parseCommandLine(words), { kind: "help" });
+  for (const words of [["version"], ["--version"]])
+    assert.deepEqual(parseCommandLine(words), { kind: "version" });
+  for (const words of [["help"], ["--help"], ["-h"]])
+    assert.deepEqual(parseCommandLine(words), { kind: "help" });
 });
 
 for (const words of [

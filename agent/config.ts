@@ -39,7 +39,9 @@ export function stateFolder({ os, root, environment }: Machine): string {
     // Each account its own; a service hands in its folder with `--state`.
     const base = environment("LOCALAPPDATA") ?? environment("ProgramData");
     if (base) return `${base}\\migrate-agent`;
-    throw new ConfigError("Cannot find the state folder: neither LOCALAPPDATA nor ProgramData is set. Give --state <folder>");
+    throw new ConfigError(
+      "Cannot find the state folder: neither LOCALAPPDATA nor ProgramData is set. Give --state <folder>",
+    );
   }
   if (os === "linux" && root) return "/var/lib/migrate-agent";
   const xdg = os === "darwin" ? undefined : environment("XDG_STATE_HOME");
@@ -47,7 +49,9 @@ export function stateFolder({ os, root, environment }: Machine): string {
   if (xdg?.startsWith("/")) return `${xdg}/migrate-agent`;
   const home = environment("HOME");
   if (!home) throw new ConfigError("Cannot find the state folder: HOME is not set. Give --state <folder>");
-  return os === "darwin" ? `${home}/Library/Application Support/migrate-agent` : `${home}/.local/state/migrate-agent`;
+  return os === "darwin"
+    ? `${home}/Library/Application Support/migrate-agent`
+    : `${home}/.local/state/migrate-agent`;
 }
 
 /** Checks the control plane's address. Only https, but for a loopback host, where nobody can listen in between. */
@@ -98,7 +102,8 @@ export function parseConfig(text: string): AgentConfig {
   // An editor on Windows may have put a byte order mark in front.
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
   for (const [index, line] of lines.entries()) {
-    const refuse = (reason: string) => new ConfigError(`Cannot read ${CONFIG_FILE}, line ${index + 1}: ${reason}`);
+    const refuse = (reason: string) =>
+      new ConfigError(`Cannot read ${CONFIG_FILE}, line ${index + 1}: ${reason}`);
     const bare = line.trim();
     if (bare === "" || bare.startsWith("#")) continue;
     const header = /^\[\s*([A-Za-z0-9_-]+)\s*\](?:\s*#.*)?$/.exec(bare);

@@ -7,7 +7,13 @@ import { settle, VirtualClock, virtualPlatform } from "./virtual.ts";
 
 const MINUTE = 60_000;
 const SERVER_AHEAD_MS = 26 * 60 * MINUTE;
-const DESTINATION: JobDestination = { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" };
+const DESTINATION: JobDestination = {
+  kind: "azure_blob",
+  account: "acme",
+  container: "plans",
+  prefix: "",
+  tier: "Hot",
+};
 
 /** Answers with grants of an hour, numbered, unless told otherwise. */
 class ControlPlane {
@@ -20,7 +26,7 @@ class ControlPlane {
     clock: this.clock,
     fetch: async (url, init) => {
       init.signal.throwIfAborted();
-      this.requests.push({ url, headers: new Headers(init.headers), body: JSON.parse(String(init.body)) });
+      this.requests.push({ url, headers: new Headers(init.headers), body: JSON.parse(init.body as string) });
       const givenUp = new Promise<never>((_, reject) => {
         init.signal.addEventListener("abort", () => reject(init.signal.reason), { once: true });
       });
@@ -90,12 +96,16 @@ Deno.test("[A23] it is renewed at half its life, behind the back of those who wo
 Deno.test("[A23] while the control plane is away the old grant serves to its end, and beyond it everybody waits", async () => {
   const plane = new ControlPlane();
   await plane.current();
-  for (let count = 0; count < 1_000; count++) plane.answers.push(() => Promise.reject(new TypeError("network")));
+  for (let count = 0; count < 1_000; count++)
+    plane.answers.push(() => Promise.reject(new TypeError("network")));
   await plane.clock.advance(50 * MINUTE);
   assert.equal(await plane.current(), "sig=SECRET1");
   await plane.clock.advance(9 * MINUTE);
   let late: string | null = null;
-  plane.grants.current(new AbortController().signal).then(({ sas }) => (late = sas), () => undefined);
+  plane.grants.current(new AbortController().signal).then(
+    ({ sas }) => (late = sas),
+    () => undefined,
+  );
   await plane.clock.advance(30 * MINUTE);
   assert.equal(late, null);
   plane.answers.length = 0;
@@ -132,7 +142,9 @@ Deno.test("[A24] a project without a storage connection fails the job, and is no
   const plane = new ControlPlane();
   plane.answers.push(plane.refuse(409, "NO_AZURE_CONNECTION"));
   const isNoConnection = (error: unknown) =>
-    error instanceof TransferError && error.problem.scope === "job" && error.problem.code === "NO_AZURE_CONNECTION";
+    error instanceof TransferError &&
+    error.problem.scope === "job" &&
+    error.problem.code === "NO_AZURE_CONNECTION";
   await assert.rejects(plane.current(), isNoConnection);
   await assert.rejects(plane.current(), isNoConnection);
   assert.equal(plane.requests.length, 1);
@@ -143,7 +155,10 @@ Deno.test("[A24] a grant for somewhere else fails the job with DESTINATION_REFUS
   plane.answers.push(() => plane.grant("https://evil.example/plans"));
   await assert.rejects(
     plane.current(),
-    (error) => error instanceof TransferError && error.problem.scope === "job" && error.problem.code === "DESTINATION_REFUSED",
+    (error) =>
+      error instanceof TransferError &&
+      error.problem.scope === "job" &&
+      error.problem.code === "DESTINATION_REFUSED",
   );
 });
 
@@ -171,7 +186,10 @@ Deno.test("[A25] a refused grant is replaced once, however many streams met the 
   const stale = await plane.grants.current(signal);
   await plane.clock.advance(MINUTE);
   const both = await Promise.all([plane.grants.replace(stale, signal), plane.grants.replace(stale, signal)]);
-  assert.deepEqual(both.map(({ sas }) => sas), ["sig=SECRET2", "sig=SECRET2"]);
+  assert.deepEqual(
+    both.map(({ sas }) => sas),
+    ["sig=SECRET2", "sig=SECRET2"],
+  );
   assert.equal((await plane.grants.replace(stale, signal)).sas, "sig=SECRET2");
   assert.equal(plane.requests.length, 2);
 });

@@ -1,7 +1,13 @@
 /** The program as a process: command line, exit codes, files, signals; against a control plane of a few lines. */
 import assert from "node:assert/strict";
 import { NO_FILTERS } from "../schema/job.ts";
-import { HEARTBEAT, HEARTBEAT_ANSWER, readAgentFrame, SUBPROTOCOL, type AgentMessage } from "../schema/protocol.ts";
+import {
+  HEARTBEAT,
+  HEARTBEAT_ANSWER,
+  readAgentFrame,
+  SUBPROTOCOL,
+  type AgentMessage,
+} from "../schema/protocol.ts";
 
 /** As in `tools/agent-permissions.ts`. */
 const PERMISSIONS = [
@@ -35,7 +41,10 @@ class ControlPlane implements AsyncDisposable {
     if (pathname === "/api/agent/register") {
       const { code, name } = (await request.json()) as { code: string; name?: string };
       if (code !== "GOOD") {
-        return Response.json({ error: "Refused", code: "REGISTRATION_REFUSED", details: null }, { status: 403 });
+        return Response.json(
+          { error: "Refused", code: "REGISTRATION_REFUSED", details: null },
+          { status: 403 },
+        );
       }
       return Response.json({
         agentId: AGENT,
@@ -82,7 +91,10 @@ class ControlPlane implements AsyncDisposable {
   }
 
   async heard(type: AgentMessage["type"], count = 1): Promise<void> {
-    await until(() => this.said.filter((message) => message.type === type).length >= count, `"${type}" to be said`);
+    await until(
+      () => this.said.filter((message) => message.type === type).length >= count,
+      `"${type}" to be said`,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -138,7 +150,7 @@ async function read(stream: ReadableStream<Uint8Array>, take: (text: string) => 
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {
-  for (const endMs = Date.now() + WAIT_MS; !holds(); ) {
+  for (const endMs = Date.now() + WAIT_MS; !holds();) {
     if (Date.now() > endMs) throw new Error(`Waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -183,7 +195,11 @@ Deno.test("[A34] a refused code ends with exit code 2 and a sentence, and leaves
   await using plane = new ControlPlane();
   await withFolder(async (folder) => {
     const words = ["--register", "BAD", "--url", plane.url, "--state", `${folder}/s`];
-    await assertEnds(new Agent(words), 2, /^The registration code was refused: it is unknown, used or expired\..*\n$/);
+    await assertEnds(
+      new Agent(words),
+      2,
+      /^The registration code was refused: it is unknown, used or expired\..*\n$/,
+    );
     await assertEnds(new Agent(["start", "--state", `${folder}/s`]), 2, /not registered.*--register <CODE>/);
   });
 });
@@ -206,7 +222,16 @@ Deno.test("[A35] registered, the agent prints organization and name, connects, a
   await using plane = new ControlPlane();
   await withFolder(async (folder) => {
     const state = `${folder}/deep/state`;
-    await using agent = new Agent(["--register", "GOOD", "--url", plane.url, "--name", "Site 7", "--state", state]);
+    await using agent = new Agent([
+      "--register",
+      "GOOD",
+      "--url",
+      plane.url,
+      "--name",
+      "Site 7",
+      "--state",
+      state,
+    ]);
     await plane.heard("ready");
     assert.match(agent.out, /Organization: Acme MSP\nAgent: Site 7\n/);
     assert.deepEqual(plane.authorizations, [`Bearer ${KEY}`]);
@@ -243,7 +268,10 @@ Deno.test("[A36] registered once, it starts by itself and is not registered agai
 Deno.test("[A36] address and key may come from the environment", async () => {
   await using plane = new ControlPlane();
   await withFolder(async (folder) => {
-    await using agent = new Agent(["start", "--state", folder], { MIGRATE_API_URL: plane.url, MIGRATE_AGENT_KEY: KEY });
+    await using agent = new Agent(["start", "--state", folder], {
+      MIGRATE_API_URL: plane.url,
+      MIGRATE_AGENT_KEY: KEY,
+    });
     await plane.heard("ready");
     assert.deepEqual(plane.authorizations, [`Bearer ${KEY}`]);
     assert.equal(agent.err.includes("unexpected"), false);
@@ -255,7 +283,11 @@ Deno.test("[A37] a second agent on the same state folder ends with exit code 4, 
   await withFolder(async (folder) => {
     await using first = new Agent(["--register", "GOOD", "--url", plane.url, "--state", folder]);
     await plane.heard("ready");
-    await assertEnds(new Agent(["start", "--state", folder]), 4, /Another agent is running with the state folder/);
+    await assertEnds(
+      new Agent(["start", "--state", folder]),
+      4,
+      /Another agent is running with the state folder/,
+    );
     first.kill("SIGKILL");
     await first.ended();
     await using third = new Agent(["start", "--state", folder]);
@@ -292,13 +324,22 @@ Deno.test("[A39] a job whose folder is not there is reported as failed, and the 
         name: "Plans",
         source: { kind: "local", path: `${folder}/missing` },
         destination: { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" },
-        options: { filters: NO_FILTERS, concurrency: 4, chunkSizeMiB: 8, verify: true, existing: "skip_identical" },
+        options: {
+          filters: NO_FILTERS,
+          concurrency: 4,
+          chunkSizeMiB: 8,
+          verify: true,
+          existing: "skip_identical",
+        },
       },
     });
     await plane.heard("result");
     const result = plane.said.find((message) => message.type === "result");
     assert.equal(result?.report.error?.code, "SOURCE_NOT_FOUND");
-    assert.ok(plane.said.findIndex(({ type }) => type === "applied") < plane.said.findIndex(({ type }) => type === "result"));
+    assert.ok(
+      plane.said.findIndex(({ type }) => type === "applied") <
+        plane.said.findIndex(({ type }) => type === "result"),
+    );
     await until(() => [...Deno.readDirSync(`${folder}/s/jobs`)].length === 0, "the journal to be dropped");
     agent.kill("SIGTERM");
     assert.equal(await agent.ended(), 0);

@@ -38,7 +38,8 @@ import { AGENT_VERSION } from "./version.ts";
 const EXIT = { stopped: 0, unexpected: 1, refused: 2, unreachable: 3, occupied: 4, revoked: 5 } as const;
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
-const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+const STOP_SIGNALS: readonly Deno.Signal[] =
+  Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
 const SEPARATOR = Deno.build.os === "windows" ? "\\" : "/";
 
 /** An end that was foreseen, with the sentence for the person in front of it. */
@@ -90,7 +91,9 @@ async function carryOut(command: Command): Promise<number> {
       console.log(USAGE);
       return EXIT.stopped;
     case "version":
-      console.log(`migrate-agent ${AGENT_VERSION} (${Deno.build.os} ${Deno.build.arch}, Deno ${Deno.version.deno})`);
+      console.log(
+        `migrate-agent ${AGENT_VERSION} (${Deno.build.os} ${Deno.build.arch}, Deno ${Deno.version.deno})`,
+      );
       return EXIT.stopped;
     case "register":
       return await registerAndRun(command);
@@ -103,7 +106,10 @@ async function registerAndRun(command: Extract<Command, { kind: "register" }>): 
   const folder = folderOf(command.state);
   const configPath = `${folder}${SEPARATOR}${CONFIG_FILE}`;
   if (Deno.env.get("MIGRATE_AGENT_KEY")) {
-    throw new Exit(EXIT.refused, "MIGRATE_AGENT_KEY is set, so this agent has a key already. Unset it to register, or run: migrate-agent start");
+    throw new Exit(
+      EXIT.refused,
+      "MIGRATE_AGENT_KEY is set, so this agent has a key already. Unset it to register, or run: migrate-agent start",
+    );
   }
   if (readFile(configPath) !== null) {
     throw new Exit(
@@ -201,7 +207,15 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     connect: ({ jobId, epoch, config: job, signal, onStale }) => {
       const verdict = judgeSource(job.source.path, platform.disk, folder);
       const hidden = verdict.kind === "allowed" ? verdict.hidden : [];
-      const grants = new Grants({ platform, config, jobId, epoch, destination: job.destination, signal, onStale });
+      const grants = new Grants({
+        platform,
+        config,
+        jobId,
+        epoch,
+        destination: job.destination,
+        signal,
+        onStale,
+      });
       return {
         source: openSource(job.source, { ...platform, disk: hideFolders(platform.disk, hidden) }),
         destination: openDestination(job.destination, grants, platform),
@@ -271,7 +285,8 @@ function readFile(path: string): string | null {
   try {
     return readTextFile(path);
   } catch (error) {
-    if (error instanceof DiskError) throw new Exit(EXIT.refused, `${error.message}. Check the rights of this account`);
+    if (error instanceof DiskError)
+      throw new Exit(EXIT.refused, `${error.message}. Check the rights of this account`);
     throw error;
   }
 }
@@ -279,7 +294,8 @@ function readFile(path: string): string | null {
 /** Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. */
 function openState(platform: Platform, folder: string): AgentState {
   try {
-    for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`]) makeFolder(each);
+    for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
+      makeFolder(each);
     return new AgentState(platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true }));
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
@@ -289,7 +305,10 @@ function openState(platform: Platform, folder: string): AgentState {
         `Another agent is running with the state folder "${folder}". Stop it, or give this one its own with --state <folder>`,
       );
     }
-    throw new Exit(EXIT.refused, `Cannot use the state folder "${folder}": ${error.message}. Give another with --state <folder>`);
+    throw new Exit(
+      EXIT.refused,
+      `Cannot use the state folder "${folder}": ${error.message}. Give another with --state <folder>`,
+    );
   }
 }
 

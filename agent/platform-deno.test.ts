@@ -1,7 +1,14 @@
 /** What the real platform promises, on the real machine. */
 import assert from "node:assert/strict";
 import { ConnectError, DiskError, type DiskErrorCode, type Platform } from "./platform.ts";
-import { denoPlatform, INBOX_TEXTS_MAX, logLine, makeFolder, readTextFile, writeTextFile } from "./platform-deno.ts";
+import {
+  denoPlatform,
+  INBOX_TEXTS_MAX,
+  logLine,
+  makeFolder,
+  readTextFile,
+  writeTextFile,
+} from "./platform-deno.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -9,7 +16,10 @@ function withFolder(test: (folder: string, platform: Platform) => void | Promise
   return async () => {
     const folder = Deno.makeTempDirSync();
     try {
-      await test(folder, denoPlatform(() => undefined));
+      await test(
+        folder,
+        denoPlatform(() => undefined),
+      );
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
@@ -33,7 +43,10 @@ Deno.test(
     Deno.mkdirSync(`${folder}/folder`);
     const items = new Map(disk.readFolder(folder).map(({ name, kind }) => [name, kind]));
     assert.deepEqual([...items.keys()].toSorted(), [...names, "link", "folder"].toSorted());
-    assert.deepEqual([items.get("link"), items.get("folder"), items.get("a#b%c")], ["link", "folder", "file"]);
+    assert.deepEqual(
+      [items.get("link"), items.get("folder"), items.get("a#b%c")],
+      ["link", "folder", "file"],
+    );
     assert.equal(disk.stat(`${folder}/link`).kind, "link");
   }),
 );
@@ -62,7 +75,10 @@ Deno.test(
       const count = await file.read(into, position);
       return new TextDecoder().decode(into.subarray(0, count));
     };
-    assert.deepEqual([await text(0), await text(4), await text(8), await text(10)], ["0123", "4567", "89", ""]);
+    assert.deepEqual(
+      [await text(0), await text(4), await text(8), await text(10)],
+      ["0123", "4567", "89", ""],
+    );
     assert.equal(await text(2), "2345");
     assert.deepEqual(file.stat(), disk.stat(`${folder}/file`));
     file.close();
@@ -125,7 +141,10 @@ Deno.test(
   withFolder((folder, platform) => {
     Deno.writeTextFileSync(`${folder}/x.db`, "this is not a database, it is a sentence".repeat(100));
     assert.throws(() => platform.openDatabase(`${folder}/x.db`, { exclusive: false }), isDiskError("other"));
-    assert.throws(() => platform.openDatabase(`${folder}/none/x.db`, { exclusive: false }), isDiskError("not_found"));
+    assert.throws(
+      () => platform.openDatabase(`${folder}/none/x.db`, { exclusive: false }),
+      isDiskError("not_found"),
+    );
   }),
 );
 
@@ -140,7 +159,10 @@ Deno.test("[A43] a log line is one line of named values without a secret", () =>
     none: null,
   };
   const line = logLine(Date.parse("2026-11-22T10:00:00.000Z"), "block_sent", fields);
-  assert.match(line, /^2026-11-22T10:00:00\.000Z block_sent jobId=job_1 sentence="two words, \\"one\\" line\\nbreak" /);
+  assert.match(
+    line,
+    /^2026-11-22T10:00:00\.000Z block_sent jobId=job_1 sentence="two words, \\"one\\" line\\nbreak" /,
+  );
   assert.equal(line.split("\n").length, 1);
   assert.ok(!line.includes("SECRET"), line);
   assert.ok(!line.includes("none"));
@@ -165,7 +187,10 @@ async function withServer(
 ): Promise<void> {
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => undefined }, answer);
   try {
-    await test(`ws://127.0.0.1:${(server.addr as Deno.NetAddr).port}/`, denoPlatform(() => undefined));
+    await test(
+      `ws://127.0.0.1:${(server.addr as Deno.NetAddr).port}/`,
+      denoPlatform(() => undefined),
+    );
   } finally {
     await server.shutdown();
   }
@@ -206,7 +231,8 @@ Deno.test("[A45] a refused upgrade has its status, no answer has none", async ()
   await withServer(
     () => new Response("no", { status: 401 }),
     async (url, platform) => {
-      const refused = (status: number | null) => (error: unknown) => error instanceof ConnectError && error.status === status;
+      const refused = (status: number | null) => (error: unknown) =>
+        error instanceof ConnectError && error.status === status;
       await assert.rejects(platform.connect(url, OPTIONS), refused(401));
       await assert.rejects(platform.connect("ws://127.0.0.1:1/", OPTIONS), refused(null));
     },

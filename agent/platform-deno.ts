@@ -149,7 +149,7 @@ function createFile(path: string): NewFile {
   return {
     write: (bytes) =>
       onDisk(action, () => {
-        for (let written = 0; written < bytes.length; ) written += file.writeSync(bytes.subarray(written));
+        for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
       }),
     finish: () =>
       onDisk(action, () => {
@@ -208,7 +208,8 @@ function diskError(action: string, error: unknown): DiskError {
 function diskCode(error: unknown): DiskErrorCode {
   if (error instanceof Deno.errors.NotFound) return "not_found";
   // NotCapable is Deno's own refusal, of /proc for one.
-  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) return "denied";
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable)
+    return "denied";
   if (error instanceof Deno.errors.NotADirectory) return "not_a_folder";
   if (error instanceof Deno.errors.Busy) return "busy";
   const code = error instanceof Error && "code" in error ? error.code : undefined;
@@ -303,7 +304,7 @@ function wrapStatement(statement: StatementSync): Statement {
     run: (...parameters: readonly SqlValue[]) =>
       void onSqlite("write the database", () => statement.run(...parameters)),
     get: (...parameters: readonly SqlValue[]) =>
-      onSqlite("read the database", () => statement.get(...parameters)) as SqlRow | undefined,
+      onSqlite("read the database", () => statement.get(...parameters)),
     iterate: (...parameters: readonly SqlValue[]) => statement.iterate(...parameters) as Iterable<SqlRow>,
   };
 }
@@ -334,14 +335,19 @@ function sqliteError(action: string, error: unknown): unknown {
 
 function removeDatabase(path: string): void {
   // The database first: without its log, after a crash in between, it would be taken for whole.
-  for (const suffix of ["", "-wal", "-shm"]) onDisk(`remove "${path}${suffix}"`, () => removeFile(path + suffix));
+  for (const suffix of ["", "-wal", "-shm"])
+    onDisk(`remove "${path}${suffix}"`, () => removeFile(path + suffix));
 }
 
 // --- network -----------------------------------------------------------------------------------------------------
 
 function connect(
   url: string,
-  { protocol, headers, signal }: { protocol: string; headers: Readonly<Record<string, string>>; signal: AbortSignal },
+  {
+    protocol,
+    headers,
+    signal,
+  }: { protocol: string; headers: Readonly<Record<string, string>>; signal: AbortSignal },
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
@@ -367,7 +373,12 @@ function connect(
       // Deno says the status of a refused upgrade only in its sentence.
       const status = /Invalid status code: (\d{3})/.exec(reason)?.[1];
       const host = new URL(url).host;
-      reject(new ConnectError(status === undefined ? null : Number(status), `Cannot connect to ${host}: ${reason}`));
+      reject(
+        new ConnectError(
+          status === undefined ? null : Number(status),
+          `Cannot connect to ${host}: ${reason}`,
+        ),
+      );
     };
   });
 }
@@ -431,7 +442,8 @@ function openSocket(socket: WebSocket): Socket {
 }
 
 function closeQuietly(socket: WebSocket, code: number, reason: string): void {
-  if (socket.readyState === WebSocket.OPEN || socket.readyState === WebSocket.CONNECTING) socket.close(code, reason);
+  if (socket.readyState === WebSocket.OPEN || socket.readyState === WebSocket.CONNECTING)
+    socket.close(code, reason);
 }
 
 // --- log ---------------------------------------------------------------------------------------------------------
@@ -454,7 +466,7 @@ const encoder = new TextEncoder();
 function writeToStderr(line: string): void {
   const bytes = encoder.encode(`${line}\n`);
   try {
-    for (let written = 0; written < bytes.length; ) written += Deno.stderr.writeSync(bytes.subarray(written));
+    for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));
   } catch {
     // Nobody reads it any more; that must not stop a migration.
   }

@@ -107,7 +107,9 @@ export interface Socket {
   /** Bytes that were sent but have not left yet. */
   readonly bufferedBytes: number;
   /** The next text, or how the socket ended. */
-  receive(signal: AbortSignal): Promise<{ kind: "text"; text: string } | { kind: "closed"; code: number; reason: string }>;
+  receive(
+    signal: AbortSignal,
+  ): Promise<{ kind: "text"; text: string } | { kind: "closed"; code: number; reason: string }>;
   close(code: number, reason: string): void;
 }
 

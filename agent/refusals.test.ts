@@ -21,7 +21,13 @@ function diskWith(separator: "/" | "\\", links: Readonly<Record<string, string>>
 }
 
 const OWN = "/var/lib/migrate-agent";
-const DESTINATION: JobDestination = { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" };
+const DESTINATION: JobDestination = {
+  kind: "azure_blob",
+  account: "acme",
+  container: "plans",
+  prefix: "",
+  tier: "Hot",
+};
 const CLOUD = "https://api.theonemigrate.app";
 
 function grantFor(containerUrl: string, container = "plans"): Grant {
@@ -132,6 +138,12 @@ Deno.test("[A22] a grant for the job's container in each cloud is accepted", () 
 Deno.test("[A22] with a control plane on this machine an emulator is accepted, another container still not", () => {
   const local = "http://127.0.0.1:8787";
   assert.equal(destinationRefusal(grantFor("http://127.0.0.1:10000/acme/plans"), DESTINATION, local), null);
-  assert.notEqual(destinationRefusal(grantFor("http://127.0.0.1:10000/acme/other"), DESTINATION, local), null);
-  assert.notEqual(destinationRefusal(grantFor("http://127.0.0.1:10000/other/plans"), DESTINATION, local), null);
+  assert.notEqual(
+    destinationRefusal(grantFor("http://127.0.0.1:10000/acme/other"), DESTINATION, local),
+    null,
+  );
+  assert.notEqual(
+    destinationRefusal(grantFor("http://127.0.0.1:10000/other/plans"), DESTINATION, local),
+    null,
+  );
 });

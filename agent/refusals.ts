@@ -8,7 +8,11 @@ import type { JobDestination } from "../schema/job.ts";
 import { isLoopback } from "./config.ts";
 import type { Disk } from "./platform.ts";
 
-const BLOB_SUFFIXES = [".blob.core.windows.net", ".blob.core.usgovcloudapi.net", ".blob.core.chinacloudapi.cn"];
+const BLOB_SUFFIXES = [
+  ".blob.core.windows.net",
+  ".blob.core.usgovcloudapi.net",
+  ".blob.core.chinacloudapi.cn",
+];
 const SYSTEM_FOLDERS = ["/proc", "/sys", "/dev"];
 const DEVICE_NAME = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?$/i;
 
@@ -54,13 +58,18 @@ export function destinationRefusal(grant: Grant, destination: JobDestination, ap
   const isPathStyle = segments.length === 2;
   const account = isPathStyle ? segments[0] : url.hostname.split(".")[0];
   const container = isPathStyle ? segments[1] : segments[0];
-  if (segments.length > 2 || container !== destination.container || grant.container !== destination.container) {
+  if (
+    segments.length > 2 ||
+    container !== destination.container ||
+    grant.container !== destination.container
+  ) {
     return "The grant is for another container than the job's";
   }
   if (account !== destination.account) return "The grant is for another storage account than the job's";
   // Development: who runs the control plane on this machine may have the storage wherever it is.
   if (isLoopback(new URL(apiUrl).hostname)) return null;
-  if (url.protocol !== "https:" || url.port !== "") return "The storage account must be reached by https on port 443";
+  if (url.protocol !== "https:" || url.port !== "")
+    return "The storage account must be reached by https on port 443";
   if (isPathStyle || !BLOB_SUFFIXES.some((suffix) => url.hostname === `${account}${suffix}`)) {
     return `"${url.hostname}" is not a known blob storage host`;
   }

@@ -47,7 +47,14 @@ class FakeRun implements Run {
     this.suspended = true;
   }
   progress(): RunProgress {
-    return { phase: "running", totals: TOTALS, bytesInFlight: 0, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
+    return {
+      phase: "running",
+      totals: TOTALS,
+      bytesInFlight: 0,
+      bytesPerSecond: 0,
+      secondsRemaining: null,
+      currentPath: null,
+    };
   }
   end(outcome: JobReport["outcome"]): void {
     const at = "2026-11-22T10:00:00.000Z";
@@ -83,7 +90,9 @@ class Agent implements Disposable {
   }
 
   #open(): AgentState {
-    return new AgentState(denoPlatform(() => undefined).openDatabase(`${this.folder}/agent.db`, { exclusive: true }));
+    return new AgentState(
+      denoPlatform(() => undefined).openDatabase(`${this.folder}/agent.db`, { exclusive: true }),
+    );
   }
 
   #runner(): Runner {
@@ -122,13 +131,15 @@ class Agent implements Disposable {
   told(): string[] {
     return this.runner.events(0, 1_000).map((message) => {
       const who = `${message.jobId.at(-1)}/${message.epoch}`;
-      if (message.type === "result") return `${who} ${message.report.outcome} ${message.report.error?.code ?? ""}`.trim();
+      if (message.type === "result")
+        return `${who} ${message.report.outcome} ${message.report.error?.code ?? ""}`.trim();
       return `${who} ${message.event.kind === "phase" ? message.event.phase : message.event.kind}`;
     });
   }
 
   journals(): string[] {
-    return [...Deno.readDirSync(`${this.folder}/jobs`)].map(({ name }) => name.slice(-6)).toSorted();
+    const names = [...Deno.readDirSync(`${this.folder}/jobs`)].map(({ name }) => name.slice(-6));
+    return names.toSorted((one, other) => (one < other ? -1 : 1));
   }
 
   [Symbol.dispose](): void {
@@ -162,7 +173,10 @@ Deno.test("[A10] after a restart an unfinished job goes on without a connection,
   agent.runs[1]?.end("completed");
   await settle();
   agent.restart();
-  assert.deepEqual(agent.runs.map(({ input }) => input.jobId), [job(1)]);
+  assert.deepEqual(
+    agent.runs.map(({ input }) => input.jobId),
+    [job(1)],
+  );
 });
 
 Deno.test("[A11] a repeated or overtaken revision changes nothing, and is answered", async () => {
@@ -202,7 +216,10 @@ Deno.test("[A12] four jobs run at once, the others follow in the order in which 
   await settle();
   assert.equal(agent.run.input.jobId, job(5));
   agent.restart();
-  assert.deepEqual(agent.runs.map(({ input }) => input.jobId), [1, 2, 4, 5].map(job));
+  assert.deepEqual(
+    agent.runs.map(({ input }) => input.jobId),
+    [1, 2, 4, 5].map(job),
+  );
 });
 
 Deno.test("[A13] a job that is paused before it began is told paused and not begun, until it is wanted", async () => {
@@ -268,7 +285,10 @@ Deno.test("[A14] a job that is cancelled before it began is reported with zero t
   agent.runner.apply(wanted({ state: "cancel" }));
   assert.equal(agent.runs.length, 0);
   const [message] = agent.runner.events(0, 1);
-  assert.deepEqual(message?.type === "result" && [message.report.outcome, message.report.totals], ["cancelled", ZERO_TOTALS]);
+  assert.deepEqual(message?.type === "result" && [message.report.outcome, message.report.totals], [
+    "cancelled",
+    ZERO_TOTALS,
+  ]);
 });
 
 Deno.test("[A14] a cancelled run reports what it did; cancelled while the agent was down, too", async () => {
@@ -374,7 +394,9 @@ Deno.test("[A18] an unexpected error in one run fails that job and leaves the ot
 
 Deno.test("[A18] an end that cannot be opened fails the job with its code", () => {
   using agent = new Agent();
-  agent.connectError = new TransferError({ scope: "job", code: "SOURCE_NOT_FOUND" }, "gone", { retry: { kind: "never" } });
+  agent.connectError = new TransferError({ scope: "job", code: "SOURCE_NOT_FOUND" }, "gone", {
+    retry: { kind: "never" },
+  });
   agent.runner.apply(wanted());
   agent.connectError = new Error("odd");
   agent.runner.apply(wanted({ number: 2 }));
@@ -408,5 +430,8 @@ Deno.test("[A20] progress is that of the jobs being worked on", async () => {
   agent.runner.apply(wanted({ number: 2 }));
   agent.runner.apply(wanted({ rev: 2, state: "pause" }));
   await settle();
-  assert.deepEqual(agent.runner.progress().map(({ jobId, progress }) => [jobId, progress.totals]), [[job(2), TOTALS]]);
+  assert.deepEqual(
+    agent.runner.progress().map(({ jobId, progress }) => [jobId, progress.totals]),
+    [[job(2), TOTALS]],
+  );
 });

@@ -6,7 +6,14 @@
  * and a finished run are the same case: look, and steer. It needs no connection: jobs go on while the hub is away.
  */
 import { JOB_ERRORS } from "../schema/errors.ts";
-import { ZERO_TOTALS, jobConfig, type JobConfig, type JobError, type JobReport, type JobTotals } from "../schema/job.ts";
+import {
+  ZERO_TOTALS,
+  jobConfig,
+  type JobConfig,
+  type JobError,
+  type JobReport,
+  type JobTotals,
+} from "../schema/job.ts";
 import type { Applied, JobEvent, Result } from "../schema/protocol.ts";
 import { Bell } from "./bell.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
@@ -27,9 +34,10 @@ export interface RunnerInput {
   /** Why this agent does not take a job, or null. Asked when it comes, and again before each run. */
   readonly refusal: (config: JobConfig) => JobError | null;
   /** Opens both ends of a job. `signal` is aborted when its run is over; `onStale` puts the run down. */
-  readonly connect: (
-    job: Epoch & { config: JobConfig; signal: AbortSignal; onStale: () => void },
-  ) => { source: Source; destination: Destination };
+  readonly connect: (job: Epoch & { config: JobConfig; signal: AbortSignal; onStale: () => void }) => {
+    source: Source;
+    destination: Destination;
+  };
   /** Folders that exist, without a separator at the end. */
   readonly folders: { readonly journals: string; readonly manifests: string };
 }
@@ -84,7 +92,9 @@ export class Runner implements Work {
     const answer = { type: "applied", jobId, epoch, rev } as const;
     if (held !== null && (epoch < held.epoch || (epoch === held.epoch && rev <= held.rev))) {
       if (epoch === held.epoch && this.#stale.delete(jobId)) this.#steer(jobId);
-      return epoch === held.epoch && held.refusal !== null ? refused(answer, held.refusal) : { ...answer, result: "ok" };
+      return epoch === held.epoch && held.refusal !== null
+        ? refused(answer, held.refusal)
+        : { ...answer, result: "ok" };
     }
     if (held?.epoch === epoch) {
       // Within an epoch the config never changes (R5), and after a cancel nothing does.
@@ -96,7 +106,12 @@ export class Runner implements Work {
       const refusal = wanted.state === "cancel" ? null : this.#refusal(wanted.config);
       const report = refusal === null ? null : this.#emptyReport("failed", refusal);
       state.accept(wanted, refusal === null || report === null ? null : { refusal, report });
-      platform.log(refusal === null ? "job_taken" : "job_refused", { jobId, epoch, rev, code: refusal?.code });
+      platform.log(refusal === null ? "job_taken" : "job_refused", {
+        jobId,
+        epoch,
+        rev,
+        code: refusal?.code,
+      });
     }
     this.#stale.delete(jobId);
     this.#steer(jobId);
@@ -247,7 +262,8 @@ export class Runner implements Work {
   }
 
   #ended(active: Active, report: JobReport): void {
-    if (this.#active.get(active.jobId) === active && active.stopping === null) this.#active.delete(active.jobId);
+    if (this.#active.get(active.jobId) === active && active.stopping === null)
+      this.#active.delete(active.jobId);
     active.life.abort();
     this.#finish(active, report);
   }
@@ -305,7 +321,12 @@ export class Runner implements Work {
   }
 
   #finish({ jobId, epoch }: Epoch, report: JobReport): void {
-    this.#input.platform.log("run_ended", { jobId, epoch, outcome: report.outcome, code: report.error?.code });
+    this.#input.platform.log("run_ended", {
+      jobId,
+      epoch,
+      outcome: report.outcome,
+      code: report.error?.code,
+    });
     try {
       this.#input.state.finish({ jobId, epoch, report });
     } catch (error) {
@@ -374,7 +395,10 @@ function journalName({ jobId, epoch }: Epoch): string {
   return `${jobId}.${epoch}.db`;
 }
 
-function refused(answer: Omit<Applied, "result">, { code, message }: { code: string; message: string }): Applied {
+function refused(
+  answer: Omit<Applied, "result">,
+  { code, message }: { code: string; message: string },
+): Applied {
   return { ...answer, result: "refused", code, message: message.slice(0, 500) };
 }
 
@@ -394,7 +418,10 @@ function errorOf(error: unknown): JobError {
   if (error instanceof TransferError && error.problem.scope === "job") {
     return { code: error.problem.code, message: text.slice(0, MESSAGE_CHARACTERS_MAX) };
   }
-  return { code: "AGENT_ERROR", message: `${JOB_ERRORS.AGENT_ERROR}: ${text}`.slice(0, MESSAGE_CHARACTERS_MAX) };
+  return {
+    code: "AGENT_ERROR",
+    message: `${JOB_ERRORS.AGENT_ERROR}: ${text}`.slice(0, MESSAGE_CHARACTERS_MAX),
+  };
 }
 
 function totalsOf(run: Run): JobTotals {

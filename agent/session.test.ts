@@ -16,9 +16,23 @@ import {
 import { Bell } from "./bell.ts";
 import type { RunProgress } from "./engine/run.ts";
 import { ConnectError, DiskError, type Platform } from "./platform.ts";
-import { ACK_LIMIT_MS, BAD_KEY_WAIT_MS, BUFFERED_BYTES_MAX, holdSession, type SessionEnd, type Work } from "./session.ts";
+import {
+  ACK_LIMIT_MS,
+  BAD_KEY_WAIT_MS,
+  BUFFERED_BYTES_MAX,
+  holdSession,
+  type SessionEnd,
+  type Work,
+} from "./session.ts";
 import type { Epoch, Wanted } from "./state.ts";
-import { ScriptedSocket, seededRandom, settle, VirtualClock, virtualPlatform, type Logged } from "./virtual.ts";
+import {
+  ScriptedSocket,
+  seededRandom,
+  settle,
+  VirtualClock,
+  virtualPlatform,
+  type Logged,
+} from "./virtual.ts";
 
 const AGENT = "agt_01jd0000000000000000000000";
 const OTHER_AGENT = "agt_01jd0000000000000000000009";
@@ -476,7 +490,9 @@ Deno.test("[P7] tries that fail come at growing, jittered distances of a minute 
   line.refusals.push(...Array.from({ length: 30 }, () => null));
   await line.clock.advance(30 * 60_000);
   const waits = waitsOf(line).slice(0, 30);
-  waits.forEach((wait, tries) => assert.ok(wait <= Math.min(60_000, 1_000 * 2 ** tries), `try ${tries} waits ${wait}`));
+  waits.forEach((wait, tries) =>
+    assert.ok(wait <= Math.min(60_000, 1_000 * 2 ** tries), `try ${tries} waits ${wait}`),
+  );
   assert.ok(waits.slice(8).some((wait) => wait > 20_000));
   assert.ok(line.sockets.length > 0, "and then it connects");
   await line.close();
@@ -575,7 +591,9 @@ Deno.test("[P10] told to stop while it waits to connect again, the session ends 
 });
 
 function waitsOf(line: Line): number[] {
-  return line.platform.logged.filter(({ event }) => event === "session_lost").map(({ fields }) => Number(fields["waitMs"]));
+  return line.platform.logged
+    .filter(({ event }) => event === "session_lost")
+    .map(({ fields }) => Number(fields["waitMs"]));
 }
 
 function range(from: number, to: number): number[] {

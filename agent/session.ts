@@ -93,7 +93,7 @@ type Ending =
 export async function holdSession(input: SessionInput): Promise<SessionEnd> {
   const { platform, signal } = input;
   const instanceId = hex(platform.random.bytes(16));
-  for (let tries = 0; !signal.aborted; ) {
+  for (let tries = 0; !signal.aborted;) {
     const ending = await oneSocket(input, instanceId);
     if (ending.kind === "stopped") break;
     if (ending.kind === "closed" && ending.code === CLOSE.revoked) {
@@ -139,9 +139,12 @@ function adviceOn(ending: Exclude<Ending, { kind: "stopped" }>): string | null {
   }
 }
 
-function kindOf(ending: Exclude<Ending, { kind: "stopped" }>): "bad_key" | "upgrade_needed" | "superseded" | "lost" {
+function kindOf(
+  ending: Exclude<Ending, { kind: "stopped" }>,
+): "bad_key" | "upgrade_needed" | "superseded" | "lost" {
   // A 403 is not taken for a refusal of ours: proxies answer so, too.
-  const code = ending.kind === "refused" ? (ending.status === 401 ? CLOSE.badKey : ending.status) : ending.code;
+  const code =
+    ending.kind === "refused" ? (ending.status === 401 ? CLOSE.badKey : ending.status) : ending.code;
   if (code === CLOSE.badKey) return "bad_key";
   if (code === CLOSE.upgradeNeeded || code === 426) return "upgrade_needed";
   return code === CLOSE.superseded ? "superseded" : "lost";
@@ -224,7 +227,12 @@ async function talk(input: SessionInput, socket: Socket, instanceId: string): Pr
       if (conversation.over !== null) {
         const { code, reason } = conversation.over;
         socket.close(code, reason);
-        return { kind: "closed", code, reason, goodMs: conversation.welcomed ? clock.monotonic() - startedMs : 0 };
+        return {
+          kind: "closed",
+          code,
+          reason,
+          goodMs: conversation.welcomed ? clock.monotonic() - startedMs : 0,
+        };
       }
     }
   } finally {
@@ -360,7 +368,8 @@ class Conversation {
   #welcome(message: Welcome): void {
     if (this.welcomed) return;
     const { work, agentId, platform } = this.#input;
-    if (message.agentId !== agentId) throw new ProtocolError(`The hub is that of ${message.agentId}, not of ${agentId}`);
+    if (message.agentId !== agentId)
+      throw new ProtocolError(`The hub is that of ${message.agentId}, not of ${agentId}`);
     this.#sessionEpoch = message.sessionEpoch;
     this.#heartbeatMs = message.heartbeatSeconds * 1_000;
     this.#reportMs = message.reportSeconds * 1_000;
@@ -390,7 +399,13 @@ class Conversation {
 
   /** How long nothing is due, if nothing comes. */
   waitMs(): number {
-    const dueMs = Math.min(this.#helloDueMs, this.#beatDueMs, this.#answerDueMs, this.#reportDueMs, this.#ackDueMs);
+    const dueMs = Math.min(
+      this.#helloDueMs,
+      this.#beatDueMs,
+      this.#answerDueMs,
+      this.#reportDueMs,
+      this.#ackDueMs,
+    );
     // Timers count whole milliseconds; a shorter wait would wake before anything is due.
     return Math.max(0, Math.ceil(dueMs - this.#now()));
   }
@@ -430,7 +445,8 @@ class Conversation {
       this.#toldSeq = event.eventSeq;
     }
     if (events.length > 0 || this.#unacked.length === 0) {
-      this.#ackDueMs = this.#unacked.length === 0 ? Number.POSITIVE_INFINITY : Math.min(this.#ackDueMs, now + ACK_LIMIT_MS);
+      this.#ackDueMs =
+        this.#unacked.length === 0 ? Number.POSITIVE_INFINITY : Math.min(this.#ackDueMs, now + ACK_LIMIT_MS);
     }
   }
 
@@ -468,13 +484,19 @@ class Conversation {
   }
 
   #sendFrame(messages: readonly string[]): void {
-    const head: Omit<Envelope, "m"> = { v: PROTOCOL_VERSION, s: this.#sessionEpoch, n: ++this.#sent, a: this.#received };
+    const head: Omit<Envelope, "m"> = {
+      v: PROTOCOL_VERSION,
+      s: this.#sessionEpoch,
+      n: ++this.#sent,
+      a: this.#received,
+    };
     this.#socket.send(`${JSON.stringify(head).slice(0, -1)},"m":[${messages.join(",")}]}`);
   }
 
   #setBeat(): void {
     // ± 20 %, so that a fleet does not beat in step.
-    this.#beatDueMs = this.#now() + Math.floor(this.#heartbeatMs * (0.8 + 0.4 * this.#input.platform.random.next()));
+    this.#beatDueMs =
+      this.#now() + Math.floor(this.#heartbeatMs * (0.8 + 0.4 * this.#input.platform.random.next()));
   }
 
   #end(code: number, reason: string): void {

@@ -27,7 +27,9 @@ class Disk implements Disposable {
   state = this.#open();
 
   #open(): AgentState {
-    const state = new AgentState(denoPlatform(() => undefined).openDatabase(`${this.folder}/agent.db`, { exclusive: true }));
+    const state = new AgentState(
+      denoPlatform(() => undefined).openDatabase(`${this.folder}/agent.db`, { exclusive: true }),
+    );
     state.claim(AGENT);
     return state;
   }
@@ -119,7 +121,10 @@ Deno.test("[A2] events are numbered without a gap, also after a restart and afte
   tell(disk.reopen(), failed(0, 1));
   disk.state.finish({ jobId: JOB, epoch: 1, report: REPORT });
   assert.deepEqual(
-    disk.reopen().events(0, 10).map(({ eventSeq, type }) => [eventSeq, type]),
+    disk
+      .reopen()
+      .events(0, 10)
+      .map(({ eventSeq, type }) => [eventSeq, type]),
     [
       [3, "event"],
       [4, "result"],
@@ -149,7 +154,11 @@ Deno.test("[A3] a phase told again after a crash is told once", () => {
   tell(disk.state, phase("running"));
   tell(disk.state, phase("paused"));
   tell(disk.state, phase("running"));
-  const told = disk.state.events(0, 10).map((message) => (message.type === "event" && message.event.kind === "phase" ? message.event.phase : null));
+  const told = disk.state
+    .events(0, 10)
+    .map((message) =>
+      message.type === "event" && message.event.kind === "phase" ? message.event.phase : null,
+    );
   assert.deepEqual(told, ["scanning", "running", "paused", "running"]);
 });
 
@@ -170,7 +179,10 @@ Deno.test("[A3] failures beyond what the control plane keeps stay in the manifes
   using disk = new Disk();
   disk.state.accept(wanted(), null);
   for (let first = 0; first < FAILURES_KEPT_MAX + 170; first += 30) tell(disk.state, failed(first, 30));
-  assert.deepEqual([...failuresTold(disk.state).keys()], Array.from({ length: FAILURES_KEPT_MAX }, (_, number) => number));
+  assert.deepEqual(
+    [...failuresTold(disk.state).keys()],
+    Array.from({ length: FAILURES_KEPT_MAX }, (_, number) => number),
+  );
 });
 
 Deno.test("[A3] long paths are spread over events that fit into a frame each", () => {
@@ -235,7 +247,10 @@ Deno.test("[A6] a hub that holds more than this agent remembers gets what waits 
   disk.state.alignEvents(500);
   disk.state.acknowledge(500);
   tell(disk.reopen(), phase("paused"));
-  assert.deepEqual(disk.state.events(500, 10).map(({ eventSeq }) => eventSeq), [501, 502, 503]);
+  assert.deepEqual(
+    disk.state.events(500, 10).map(({ eventSeq }) => eventSeq),
+    [501, 502, 503],
+  );
 });
 
 Deno.test("[A6] a hub that lost its memory gets what waits with the numbers it expects", () => {
@@ -244,7 +259,13 @@ Deno.test("[A6] a hub that lost its memory gets what waits with the numbers it e
   for (const name of ["scanning", "running", "paused"] as const) tell(disk.state, phase(name));
   disk.state.acknowledge(2);
   disk.state.alignEvents(0);
-  assert.deepEqual(disk.reopen().events(0, 10).map(({ eventSeq }) => eventSeq), [1]);
+  assert.deepEqual(
+    disk
+      .reopen()
+      .events(0, 10)
+      .map(({ eventSeq }) => eventSeq),
+    [1],
+  );
 });
 
 Deno.test("[A6] a hub in step changes no number", () => {
@@ -254,7 +275,10 @@ Deno.test("[A6] a hub in step changes no number", () => {
   for (const held of [0, 1, 3]) {
     disk.state.alignEvents(held);
     disk.state.acknowledge(held);
-    assert.deepEqual(disk.state.events(0, 10).map(({ eventSeq }) => eventSeq), [1, 2, 3].filter((seq) => seq > held));
+    assert.deepEqual(
+      disk.state.events(0, 10).map(({ eventSeq }) => eventSeq),
+      [1, 2, 3].filter((seq) => seq > held),
+    );
   }
   tell(disk.state, phase("running"));
   assert.equal(disk.state.events(0, 10)[0]?.eventSeq, 4);

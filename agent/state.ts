@@ -6,7 +6,13 @@
  * again; here a repeat is known as one (a phase that was the last one told, failures by their number) and dropped.
  */
 import * as z from "zod";
-import { FAILURES_KEPT_MAX, desiredState, jobReport, type FileFailure, type JobReport } from "../schema/job.ts";
+import {
+  FAILURES_KEPT_MAX,
+  desiredState,
+  jobReport,
+  type FileFailure,
+  type JobReport,
+} from "../schema/job.ts";
 import {
   agentPhase,
   FAILURES_PER_EVENT_MAX,
@@ -113,7 +119,8 @@ export class AgentState {
     database.execute(SCHEMA);
     const version = this.#meta("version");
     if (version === null) this.#setMeta("version", VERSION);
-    else if (version !== VERSION) throw new Error(`Cannot use agent.db: its version is ${version}, this agent knows ${VERSION}`);
+    else if (version !== VERSION)
+      throw new Error(`Cannot use agent.db: its version is ${version}, this agent knows ${VERSION}`);
   }
 
   close(): void {
@@ -148,7 +155,9 @@ export class AgentState {
 
   /** For `hello`: the newest epoch and revision of each job, unfinished ones first. */
   applied(): Record<string, [number, number]> {
-    const rows = this.#sql("SELECT * FROM jobs ORDER BY finished, arrival DESC LIMIT ?").iterate(HELLO_JOBS_MAX);
+    const rows = this.#sql("SELECT * FROM jobs ORDER BY finished, arrival DESC LIMIT ?").iterate(
+      HELLO_JOBS_MAX,
+    );
     return Object.fromEntries([...rows].map(jobOf).map((job) => [job.jobId, [job.epoch, job.rev]]));
   }
 
@@ -178,10 +187,17 @@ export class AgentState {
   nextProgressSeq({ jobId, epoch }: Epoch): number {
     const held = this.#progressSeq.get(jobId);
     if (held?.epoch === epoch && held.next <= held.reserved) return held.next++;
-    const present = this.#sql("SELECT progress_reserved FROM jobs WHERE job_id = ? AND epoch = ?").get(jobId, epoch);
+    const present = this.#sql("SELECT progress_reserved FROM jobs WHERE job_id = ? AND epoch = ?").get(
+      jobId,
+      epoch,
+    );
     const before = Number(present?.["progress_reserved"] ?? 0);
     const reserved = before + PROGRESS_SEQS_RESERVED;
-    this.#sql("UPDATE jobs SET progress_reserved = ? WHERE job_id = ? AND epoch = ?").run(reserved, jobId, epoch);
+    this.#sql("UPDATE jobs SET progress_reserved = ? WHERE job_id = ? AND epoch = ?").run(
+      reserved,
+      jobId,
+      epoch,
+    );
     this.#progressSeq.set(jobId, { epoch, next: before + 2, reserved });
     return before + 1;
   }
@@ -191,7 +207,10 @@ export class AgentState {
   /** Durable when it returns. What was told before, and what belongs to a replaced epoch, is dropped. */
   tell({ jobId, epoch, at, event }: Epoch & { at: string; event: RunEvent }): void {
     this.#transaction(() => {
-      const present = this.#sql("SELECT * FROM jobs WHERE job_id = ? AND epoch = ? AND finished = 0").get(jobId, epoch);
+      const present = this.#sql("SELECT * FROM jobs WHERE job_id = ? AND epoch = ? AND finished = 0").get(
+        jobId,
+        epoch,
+      );
       if (present === undefined) return;
       if (event.kind === "phase") {
         if (event.phase === present["phase"]) return;
@@ -220,7 +239,10 @@ export class AgentState {
 
   /** Events above `eventSeq`, in order. */
   events(eventSeq: number, limit: number): (JobEvent | Result)[] {
-    const rows = this.#sql("SELECT * FROM outbox WHERE event_seq > ? ORDER BY event_seq LIMIT ?").iterate(eventSeq, limit);
+    const rows = this.#sql("SELECT * FROM outbox WHERE event_seq > ? ORDER BY event_seq LIMIT ?").iterate(
+      eventSeq,
+      limit,
+    );
     return [...rows].map((found) => {
       const message = { ...JSON.parse(String(found["body"])), eventSeq: Number(found["event_seq"]) };
       return found["is_result"] === 1 ? result.parse(message) : jobEvent.parse(message);
@@ -229,7 +251,9 @@ export class AgentState {
 
   /** Epochs whose result is not acked yet, up to this event. */
   unackedResults(eventSeqMax = Number.MAX_SAFE_INTEGER): Epoch[] {
-    const rows = this.#sql("SELECT job_id, epoch FROM outbox WHERE is_result = 1 AND event_seq <= ?").iterate(eventSeqMax);
+    const rows = this.#sql("SELECT job_id, epoch FROM outbox WHERE is_result = 1 AND event_seq <= ?").iterate(
+      eventSeqMax,
+    );
     return [...rows].map((found) => ({ jobId: String(found["job_id"]), epoch: Number(found["epoch"]) }));
   }
 
@@ -251,7 +275,9 @@ export class AgentState {
    */
   alignEvents(eventSeqHeld: number): void {
     const last = Number(this.#meta("event_seq") ?? 0);
-    const first = Number(this.#sql("SELECT min(event_seq) AS first FROM outbox").get()?.["first"] ?? last + 1);
+    const first = Number(
+      this.#sql("SELECT min(event_seq) AS first FROM outbox").get()?.["first"] ?? last + 1,
+    );
     if (first <= eventSeqHeld + 1 && eventSeqHeld <= last) return;
     this.#transaction(() => {
       const waiting = [...this.#sql("SELECT * FROM outbox ORDER BY event_seq").iterate()];
@@ -265,7 +291,10 @@ export class AgentState {
   }
 
   #finish({ jobId, epoch, report }: Epoch & { report: JobReport }): void {
-    const present = this.#sql("SELECT 1 FROM jobs WHERE job_id = ? AND epoch = ? AND finished = 0").get(jobId, epoch);
+    const present = this.#sql("SELECT 1 FROM jobs WHERE job_id = ? AND epoch = ? AND finished = 0").get(
+      jobId,
+      epoch,
+    );
     if (present === undefined) return;
     this.#sql("UPDATE jobs SET finished = 1 WHERE job_id = ?").run(jobId);
     // Parsed, so that what cannot be sent fails here, with the journal still there.
@@ -338,7 +367,11 @@ function jobOf(found: SqlRow): JobState {
 
 /** Cut to what the wire takes; whole in the manifest. */
 function fitted({ path, code, message }: FileFailure): FileFailure {
-  return { path: path.slice(0, PATH_CHARACTERS_MAX), code, message: message.slice(0, MESSAGE_CHARACTERS_MAX) };
+  return {
+    path: path.slice(0, PATH_CHARACTERS_MAX),
+    code,
+    message: message.slice(0, MESSAGE_CHARACTERS_MAX),
+  };
 }
 
 function* splitFailures(first: number, failures: readonly FileFailure[]) {
@@ -347,7 +380,10 @@ function* splitFailures(first: number, failures: readonly FileFailure[]) {
   let start = first;
   for (const failure of failures) {
     const more = JSON.stringify(failure).length;
-    if (part.length > 0 && (characters + more > EVENT_CHARACTERS_MAX || part.length === FAILURES_PER_EVENT_MAX)) {
+    if (
+      part.length > 0 &&
+      (characters + more > EVENT_CHARACTERS_MAX || part.length === FAILURES_PER_EVENT_MAX)
+    ) {
       yield { kind: "files_failed", first: start, failures: part } as const;
       start += part.length;
       part = [];

@@ -141,7 +141,9 @@ export interface Logged {
 }
 
 /** A platform with nothing but what is handed in; a call of the rest is a mistake of the test. */
-export function virtualPlatform(given: Partial<Platform> & { clock: Clock }): Platform & { readonly logged: Logged[] } {
+export function virtualPlatform(
+  given: Partial<Platform> & { clock: Clock },
+): Platform & { readonly logged: Logged[] } {
   const logged: Logged[] = [];
   const missing = (what: string) => () => {
     throw new Error(`This test has no ${what}`);

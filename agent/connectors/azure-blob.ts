@@ -73,11 +73,17 @@ export class AzureBlobDestination implements Destination {
   refusal(path: string): string | null {
     const name = this.name(path);
     if (!name.isWellFormed()) return `Cannot store "${path.toWellFormed()}": its name is not valid Unicode`;
-    if (name.length > NAME_LENGTH_MAX) return `Cannot store "${path}": with its folders it is longer than ${NAME_LENGTH_MAX} characters`;
+    if (name.length > NAME_LENGTH_MAX)
+      return `Cannot store "${path}": with its folders it is longer than ${NAME_LENGTH_MAX} characters`;
     const segments = name.split("/");
-    if (segments.length > NAME_SEGMENTS_MAX) return `Cannot store "${path}": it is in more than ${NAME_SEGMENTS_MAX} folders`;
+    if (segments.length > NAME_SEGMENTS_MAX)
+      return `Cannot store "${path}": it is in more than ${NAME_SEGMENTS_MAX} folders`;
     // Addresses are cleaned of these segments on their way, so that another name would be written.
-    if (segments.some((segment) => segment === "" || segment === "." || segment === "..")) return `Cannot store "${path}": it is no plain path`;
+    if (segments.some((segment) => segment === "" || segment === "." || segment === ".."))
+      return `Cannot store "${path}": it is no plain path`;
+    // The service takes it for a slash, so that two files would become one blob.
+    if (name.includes("\\"))
+      return `Cannot store "${path}": its name has a backslash, which the service takes for a folder`;
     // Refused in practice: https://github.com/Azure/azure-storage-azcopy/issues/2421
     if (/[\u0000-\u001f\u007f\u0081\u008d\u008f\u0090\u009d\ue000\ufffe\uffff]/.test(name)) {
       return `Cannot store "${path}": its name has characters that the service refuses`;
@@ -90,10 +96,18 @@ export class AzureBlobDestination implements Destination {
   }
 
   async page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {
-    const query: Record<string, string> = { restype: "container", comp: "list", include: "metadata", maxresults: String(LIST_COUNT_MAX) };
+    const query: Record<string, string> = {
+      restype: "container",
+      comp: "list",
+      include: "metadata",
+      maxresults: String(LIST_COUNT_MAX),
+    };
     if (this.#prefix !== "") query["prefix"] = this.#prefix;
     if (cursor !== null) query["marker"] = cursor;
-    const response = await this.#send({ method: "GET", path: null, query, headers: {}, body: null, expected: 200 }, signal);
+    const response = await this.#send(
+      { method: "GET", path: null, query, headers: {}, body: null, expected: 200 },
+      signal,
+    );
     const root = await readXml(response, "EnumerationResults");
     const blobs = root.child("Blobs")?.children.filter((child) => child.name === "Blob") ?? [];
     const next = root.textOf("NextMarker");
@@ -131,8 +145,22 @@ export class AzureBlobDestination implements Destination {
     return await this.#put({ path, query: {}, headers, body: bytes }, signal);
   }
 
-  async writeBlock(path: string, id: string, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal): Promise<void> {
-    await this.#put({ path, query: { comp: "block", blockid: id }, headers: { "content-md5": md5.toBase64() }, body: bytes }, signal);
+  async writeBlock(
+    path: string,
+    id: string,
+    bytes: Uint8Array,
+    md5: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#put(
+      {
+        path,
+        query: { comp: "block", blockid: id },
+        headers: { "content-md5": md5.toBase64() },
+        body: bytes,
+      },
+      signal,
+    );
   }
 
   async stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]> {
@@ -140,7 +168,10 @@ export class AzureBlobDestination implements Destination {
     return response === null ? [] : readBlocks(await readXml(response, "BlockList"), "UncommittedBlocks");
   }
 
-  async committedBlocks(path: string, signal: AbortSignal): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
+  async committedBlocks(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
     const response = await orNull(this.#blockList(path, "committed", signal), ["BlobArchived"]);
     if (response === null) return null;
     const etag = plainTag(response.headers.get("etag"));
@@ -155,7 +186,9 @@ export class AzureBlobDestination implements Destination {
     signal: AbortSignal,
   ): Promise<{ etag: string }> {
     const list = blockIds.map((id) => `<Latest>${encodeXml(id)}</Latest>`).join("");
-    const body = new TextEncoder().encode(`<?xml version="1.0" encoding="utf-8"?><BlockList>${list}</BlockList>`);
+    const body = new TextEncoder().encode(
+      `<?xml version="1.0" encoding="utf-8"?><BlockList>${list}</BlockList>`,
+    );
     const md5 = this.#platform.hash("md5");
     md5.update(body);
     const headers = {
@@ -170,7 +203,10 @@ export class AzureBlobDestination implements Destination {
 
   // --- requests ----------------------------------------------------------------------------------------------------
 
-  async #put(request: Pick<Request, "path" | "query" | "headers" | "body">, signal: AbortSignal): Promise<{ etag: string }> {
+  async #put(
+    request: Pick<Request, "path" | "query" | "headers" | "body">,
+    signal: AbortSignal,
+  ): Promise<{ etag: string }> {
     const response = await this.#send({ method: "PUT", expected: 201, ...request }, signal);
     await response.body?.cancel();
     return { etag: plainTag(response.headers.get("etag")) };
@@ -198,7 +234,9 @@ export class AzureBlobDestination implements Destination {
   async #fetch(grant: Grant, request: Request, signal: AbortSignal): Promise<Response> {
     const platform = this.#platform;
     const name = request.path === null ? "" : `/${encodePath(this.name(request.path))}`;
-    const query = Object.entries(request.query).map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join("");
+    const query = Object.entries(request.query)
+      .map(([key, value]) => `${key}=${encodeURIComponent(value)}&`)
+      .join("");
     try {
       return await platform.fetch(`${grant.containerUrl}${name}?${query}${grant.sas}`, {
         method: request.method,
@@ -227,11 +265,15 @@ export class AzureBlobDestination implements Destination {
 
   #readListed(blob: XmlElement): Held {
     const properties = blob.child("Properties");
-    const metadata = new Map(blob.child("Metadata")?.children.map((child) => [child.name.toLowerCase(), child.text]));
+    const metadata = new Map(
+      blob.child("Metadata")?.children.map((child) => [child.name.toLowerCase(), child.text]),
+    );
     const name = blob.child("Name");
     const text = name?.text ?? "";
     return {
-      path: (name?.attributes.get("Encoded") === "true" ? decodeURIComponent(text) : text).slice(this.#prefix.length),
+      path: (name?.attributes.get("Encoded") === "true" ? decodeURIComponent(text) : text).slice(
+        this.#prefix.length,
+      ),
       sizeBytes: Number(properties?.textOf("Content-Length")),
       etag: plainTag(properties?.textOf("Etag") ?? null),
       sha256: metadata.get("sha256") ?? null,
@@ -274,7 +316,10 @@ function readTime(text: string | null): number | null {
 }
 
 function readBlocks(list: XmlElement, kind: "CommittedBlocks" | "UncommittedBlocks"): readonly HeldBlock[] {
-  return (list.child(kind)?.children ?? []).map((block) => ({ id: block.textOf("Name"), sizeBytes: Number(block.textOf("Size")) }));
+  return (list.child(kind)?.children ?? []).map((block) => ({
+    id: block.textOf("Name"),
+    sizeBytes: Number(block.textOf("Size")),
+  }));
 }
 
 async function readXml(response: Response, rootName: string): Promise<XmlElement> {

@@ -125,7 +125,13 @@ export interface Destination {
     signal: AbortSignal,
   ): Promise<{ etag: string }>;
   /** Writes one block; twice is once. `md5` is that of `bytes`, which the service checks. */
-  writeBlock(path: string, id: string, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal): Promise<void>;
+  writeBlock(
+    path: string,
+    id: string,
+    bytes: Uint8Array,
+    md5: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** The blocks that wait for a commit, those of other attempts too. */
   stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]>;
   /** The blocks the committed entry is made of, in order, with its tag. Null when the service does not tell (archived). */

@@ -14,24 +14,28 @@ class Folder {
   path(path: string): string {
     return `${this.root}/${path}`;
   }
-  put(path: string, bytes = new Uint8Array(1)): void {
+  put(path: string, bytes: Uint8Array = new Uint8Array(1)): void {
     Deno.mkdirSync(this.path(path).replace(/\/[^/]*$/, ""), { recursive: true });
-    Deno.writeFileSync(this.path(path), bytes);
+    Deno.writeFileSync(this.path(path), new Uint8Array(bytes));
   }
   [Symbol.dispose](): void {
     Deno.removeSync(this.root, { recursive: true });
   }
 }
 
-sourceContract((name, test) => Deno.test(name, test), "local", () => {
-  const folder = new Folder();
-  return Promise.resolve({
-    source: new LocalSource(folder.root, platform),
-    put: (path, bytes) => Promise.resolve(folder.put(path, bytes)),
-    remove: (path) => Deno.remove(folder.path(path)),
-    close: () => Promise.resolve(folder[Symbol.dispose]()),
-  });
-});
+sourceContract(
+  (name, test) => Deno.test(name, test),
+  "local",
+  () => {
+    const folder = new Folder();
+    return Promise.resolve({
+      source: new LocalSource(folder.root, platform),
+      put: (path, bytes) => Promise.resolve(folder.put(path, bytes)),
+      remove: (path) => Deno.remove(folder.path(path)),
+      close: () => Promise.resolve(folder[Symbol.dispose]()),
+    });
+  },
+);
 
 async function list(root: string, on: Platform = platform): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
@@ -50,7 +54,8 @@ function withDisk(change: (disk: Disk) => Partial<Disk>): Platform {
 }
 
 function failsJob(code: string): (error: unknown) => boolean {
-  return (error) => error instanceof TransferError && error.problem.scope === "job" && error.problem.code === code;
+  return (error) =>
+    error instanceof TransferError && error.problem.scope === "job" && error.problem.code === code;
 }
 
 Deno.test("[L1] links are listed as skipped and not followed, whether they lead out, in a circle, or nowhere", async () => {
@@ -60,7 +65,13 @@ Deno.test("[L1] links are listed as skipped and not followed, whether they lead 
   Deno.symlinkSync("..", folder.path("a/up"));
   Deno.symlinkSync("nowhere", folder.path("dangling"));
   Deno.symlinkSync("a/file", folder.path("to-file"));
-  assert.deepEqual(await list(folder.root), { "a/file": "file", "a/up": "link", dangling: "link", out: "link", "to-file": "link" });
+  assert.deepEqual(await list(folder.root), {
+    "a/file": "file",
+    "a/up": "link",
+    dangling: "link",
+    out: "link",
+    "to-file": "link",
+  });
 });
 
 Deno.test("[L1] what is neither file nor folder is listed as special", async () => {
@@ -101,7 +112,10 @@ Deno.test("[L2] a folder that may not be read is one failure, and the rest goes 
 Deno.test("[L2] a name that is not Unicode is a failure of that name", async () => {
   using folder = new Folder();
   folder.put("good");
-  await new Deno.Command("sh", { args: ["-c", 'printf x > "$(printf "bad\\377name")"'], cwd: folder.root }).output();
+  await new Deno.Command("sh", {
+    args: ["-c", 'printf x > "$(printf "bad\\377name")"'],
+    cwd: folder.root,
+  }).output();
   assert.deepEqual(await list(folder.root), { good: "file", "bad\ufffdname": "name_refused" });
 });
 
@@ -171,7 +185,11 @@ Deno.test("[L4] a folder that is swapped for a link while it is listed is not li
 });
 
 Deno.test("[L5] on Windows paths are put together with backslashes, and told with slashes", async () => {
-  const kinds: Record<string, "file" | "folder"> = { "C:\\": "folder", "C:\\a": "folder", "C:\\a\\b.txt": "file" };
+  const kinds: Record<string, "file" | "folder"> = {
+    "C:\\": "folder",
+    "C:\\a": "folder",
+    "C:\\a\\b.txt": "file",
+  };
   const disk: Partial<Disk> = {
     separator: "\\",
     realPath: (path) => path,
@@ -181,9 +199,20 @@ Deno.test("[L5] on Windows paths are put together with backslashes, and told wit
       return { kind, sizeBytes: 3, modifiedMs: 5, device: 1, inode: 2 };
     },
     readFolder: (path) =>
-      path === "C:\\" ? [{ name: "a", kind: "folder" }] : [{ name: "b.txt", kind: "file" }, { name: "half\ud800", kind: "file" }],
+      path === "C:\\"
+        ? [{ name: "a", kind: "folder" }]
+        : [
+            { name: "b.txt", kind: "file" },
+            { name: "half\ud800", kind: "file" },
+          ],
   };
-  assert.deepEqual(await list("C:\\", withDisk(() => disk)), { "a/b.txt": "file", "a/half\\ud800": "source_vanished" });
+  assert.deepEqual(
+    await list(
+      "C:\\",
+      withDisk(() => disk),
+    ),
+    { "a/b.txt": "file", "a/half\\ud800": "source_vanished" },
+  );
 });
 
 Deno.test("[L6] a scan that was stopped in the middle of deep folders goes on behind its cursor", async () => {
@@ -195,7 +224,8 @@ Deno.test("[L6] a scan that was stopped in the middle of deep folders goes on be
   for (const path of [...paths, "nothing", "b/x", "b/x/1gone"]) {
     const seen = new Set<string>();
     const cursor = JSON.stringify(path.split("/"));
-    for await (const page of source.list({ cursor, signal: SIGNAL })) for (const item of page.items) seen.add(pathOf(item));
+    for await (const page of source.list({ cursor, signal: SIGNAL }))
+      for (const item of page.items) seen.add(pathOf(item));
     const order = await orderOf(source);
     const at = order.findLastIndex((other) => other === path || compareDepthFirst(other, path) < 0);
     if (path !== "b/x") assert.deepEqual([...seen], order.slice(at + 1), path);
@@ -204,7 +234,8 @@ Deno.test("[L6] a scan that was stopped in the middle of deep folders goes on be
 
 async function orderOf(source: LocalSource): Promise<string[]> {
   const order: string[] = [];
-  for await (const page of source.list({ cursor: null, signal: SIGNAL })) order.push(...page.items.map(pathOf));
+  for await (const page of source.list({ cursor: null, signal: SIGNAL }))
+    order.push(...page.items.map(pathOf));
   return order;
 }
 

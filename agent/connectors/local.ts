@@ -10,7 +10,14 @@
  */
 import type { FileFailureCode } from "../../schema/errors.ts";
 import { type Disk, DiskError, type FileStat, type OpenFile, type Platform } from "../platform.ts";
-import { type Entry, type Listed, type ListedPage, type Reading, type Source, TransferError } from "./connector.ts";
+import {
+  type Entry,
+  type Listed,
+  type ListedPage,
+  type Reading,
+  type Source,
+  TransferError,
+} from "./connector.ts";
 
 const PAGE_ITEMS_MAX = 1_000;
 /** Listing is synchronous; after this long the rest of the program gets its turn. */
@@ -56,11 +63,15 @@ export class LocalSource implements Source {
   #realRoot(): string {
     try {
       const real = this.#disk.realPath(this.#root);
-      if (this.#disk.stat(real).kind !== "folder") throw unusable("SOURCE_NOT_FOUND", `Cannot list "${this.#root}": it is not a folder`);
+      if (this.#disk.stat(real).kind !== "folder")
+        throw unusable("SOURCE_NOT_FOUND", `Cannot list "${this.#root}": it is not a folder`);
       return real;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
-      const code = error.code === "not_found" || error.code === "not_a_folder" ? "SOURCE_NOT_FOUND" : "SOURCE_UNREADABLE";
+      const code =
+        error.code === "not_found" || error.code === "not_a_folder"
+          ? "SOURCE_NOT_FOUND"
+          : "SOURCE_UNREADABLE";
       throw unusable(code, `Cannot list "${this.#root}": ${WORDS[error.code]}`, error);
     }
   }
@@ -109,8 +120,13 @@ class Walk {
     switch (stat.kind) {
       case "file":
         // A name that is no Unicode cannot be told apart from another such; the system gives it to us in part.
-        if (!name.isWellFormed()) yield failedItem(name, "name_refused", "its name is not valid Unicode", stat.sizeBytes);
-        else yield { kind: "file", entry: { path: name, sizeBytes: stat.sizeBytes, modifiedMs: stat.modifiedMs } };
+        if (!name.isWellFormed())
+          yield failedItem(name, "name_refused", "its name is not valid Unicode", stat.sizeBytes);
+        else
+          yield {
+            kind: "file",
+            entry: { path: name, sizeBytes: stat.sizeBytes, modifiedMs: stat.modifiedMs },
+          };
         return;
       case "folder":
         yield null;
@@ -134,15 +150,20 @@ class Walk {
       yield this.#failed(path, error);
       return;
     }
-    this.#levels.push({ path, names: names.filter((name) => from === undefined || name > from).sort(descending) });
-    if (from !== undefined && deeper.length > 0 && names.includes(from)) yield* this.#visit([...path, from], deeper);
+    this.#levels.push({
+      path,
+      names: names.filter((name) => from === undefined || name > from).sort(descending),
+    });
+    if (from !== undefined && deeper.length > 0 && names.includes(from))
+      yield* this.#visit([...path, from], deeper);
   }
 
   #namesIn(path: readonly string[]): string[] {
     const folder = systemPath(this.#disk, this.#root, path);
     const names = this.#disk.readFolder(folder).map((item) => item.name);
     // Asked after reading: a folder that was swapped for a link in between leads elsewhere.
-    if (this.#disk.realPath(folder) !== folder) throw new DiskError("not_a_folder", "it was replaced by a link");
+    if (this.#disk.realPath(folder) !== folder)
+      throw new DiskError("not_a_folder", "it was replaced by a link");
     return names;
   }
 
@@ -152,7 +173,8 @@ class Walk {
     this.#assertRoot();
     const name = pathOf(path);
     // Systems hide what is no Unicode behind U+FFFD, and then do not know the name they gave us.
-    if (error.code === "not_found" && name.includes("\ufffd")) return failedItem(name, "name_refused", "its name is not valid Unicode", 0);
+    if (error.code === "not_found" && name.includes("\ufffd"))
+      return failedItem(name, "name_refused", "its name is not valid Unicode", 0);
     return failedItem(name, failureCode(error), WORDS[error.code], 0);
   }
 
@@ -172,10 +194,12 @@ async function openFile(disk: Disk, root: string, path: string, signal: AbortSig
   let opened: OpenFile | null = null;
   try {
     const listed = disk.stat(file);
-    if (listed.kind !== "file" || disk.realPath(folder) !== folder) throw fileError("source_vanished", path, "it is not a file any more");
+    if (listed.kind !== "file" || disk.realPath(folder) !== folder)
+      throw fileError("source_vanished", path, "it is not a file any more");
     opened = await disk.open(file);
     const stat = opened.stat();
-    if (!isSameFile(stat, listed)) throw fileError("source_changing", path, "it was replaced while it was opened");
+    if (!isSameFile(stat, listed))
+      throw fileError("source_changing", path, "it was replaced while it was opened");
     signal.throwIfAborted();
     return new LocalReading(path, opened, stat);
   } catch (error) {
@@ -205,7 +229,7 @@ class LocalReading implements Reading {
 
   async next(into: Uint8Array, signal: AbortSignal): Promise<number> {
     const wanted = Math.min(into.length, this.sizeBytes - this.#position);
-    for (let filled = 0; filled < wanted; ) {
+    for (let filled = 0; filled < wanted;) {
       signal.throwIfAborted();
       const count = await this.#read(into.subarray(filled, wanted));
       if (count === 0) throw fileError("source_changing", this.#path, "it became shorter while it was read");
@@ -217,7 +241,8 @@ class LocalReading implements Reading {
 
   async unchanged(): Promise<boolean> {
     const now = this.#file.stat();
-    const same = isSameFile(now, this.#begun) && now.sizeBytes === this.sizeBytes && now.modifiedMs === this.modifiedMs;
+    const same =
+      isSameFile(now, this.#begun) && now.sizeBytes === this.sizeBytes && now.modifiedMs === this.modifiedMs;
     // The size a system tells may lag behind; a byte behind the end does not lie.
     return same && (await this.#read(new Uint8Array(1), this.sizeBytes)) === 0;
   }
@@ -230,7 +255,9 @@ class LocalReading implements Reading {
     try {
       return await this.#file.read(into, position);
     } catch (error) {
-      throw error instanceof DiskError ? fileError(failureCode(error), this.#path, WORDS[error.code], error) : error;
+      throw error instanceof DiskError
+        ? fileError(failureCode(error), this.#path, WORDS[error.code], error)
+        : error;
     }
   }
 }
@@ -259,11 +286,20 @@ function failureCode(error: DiskError): FileFailureCode {
 }
 
 function failedItem(path: string, code: FileFailureCode, why: string, sizeBytes: number): Listed {
-  return { kind: "failed", path: wellFormed(path), code, message: `Cannot read "${wellFormed(path)}": ${why}`, sizeBytes };
+  return {
+    kind: "failed",
+    path: wellFormed(path),
+    code,
+    message: `Cannot read "${wellFormed(path)}": ${why}`,
+    sizeBytes,
+  };
 }
 
 function fileError(code: FileFailureCode, path: string, why: string, cause?: unknown): TransferError {
-  return new TransferError({ scope: "file", code }, `Cannot read "${path}": ${why}`, { retry: { kind: "never" }, cause });
+  return new TransferError({ scope: "file", code }, `Cannot read "${path}": ${why}`, {
+    retry: { kind: "never" },
+    cause,
+  });
 }
 
 function rootError(root: string, error: unknown): unknown {
@@ -272,7 +308,11 @@ function rootError(root: string, error: unknown): unknown {
   return unusable(code, `Cannot list "${root}": ${WORDS[error.code]}`, error);
 }
 
-function unusable(code: "SOURCE_NOT_FOUND" | "SOURCE_UNREADABLE", message: string, cause?: unknown): TransferError {
+function unusable(
+  code: "SOURCE_NOT_FOUND" | "SOURCE_UNREADABLE",
+  message: string,
+  cause?: unknown,
+): TransferError {
   return new TransferError({ scope: "job", code }, message, { retry: { kind: "never" }, cause });
 }
 

@@ -23,7 +23,9 @@ destinationContract(register, "memory", () => {
     destination,
     download: (path) => {
       const blob = destination.blobs.get(path);
-      return blob === undefined ? Promise.reject(new Error(`Nothing at ${path}`)) : Promise.resolve(blob.bytes);
+      return blob === undefined
+        ? Promise.reject(new Error(`Nothing at ${path}`))
+        : Promise.resolve(blob.bytes);
     },
     close: () => Promise.resolve(),
   });

@@ -73,10 +73,12 @@ export class MemorySource implements Source {
   }
 
   async *list({ cursor, signal }: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage> {
-    for (let from = cursor; ; ) {
+    for (let from = cursor; ;) {
       await this.hook({ operation: "list", when: "before", path: "", id: null }, signal);
       signal.throwIfAborted();
-      const paths = [...this.#files.keys(), ...this.#others.keys()].sort().filter((path) => from === null || path > from);
+      const paths = [...this.#files.keys(), ...this.#others.keys()]
+        .sort()
+        .filter((path) => from === null || path > from);
       const items = paths.slice(0, this.#pageItems).map((path) => this.#listed(path));
       from = paths.length > this.#pageItems ? (paths[this.#pageItems - 1] ?? null) : null;
       yield { items, cursor: from };
@@ -98,7 +100,8 @@ export class MemorySource implements Source {
         const bytes = this.#files.get(entry.path)?.bytes ?? opened.bytes;
         const wanted = Math.min(into.length, opened.bytes.length - position);
         const piece = bytes.subarray(position, position + wanted);
-        if (piece.length < wanted) throw sourceError("source_changing", entry.path, "it became shorter while it was read");
+        if (piece.length < wanted)
+          throw sourceError("source_changing", entry.path, "it became shorter while it was read");
         into.set(piece);
         position += wanted;
         return wanted;
@@ -117,7 +120,9 @@ export class MemorySource implements Source {
 }
 
 function sourceError(code: "source_vanished" | "source_changing", path: string, why: string): TransferError {
-  return new TransferError({ scope: "file", code }, `Cannot read "${path}": ${why}`, { retry: { kind: "never" } });
+  return new TransferError({ scope: "file", code }, `Cannot read "${path}": ${why}`, {
+    retry: { kind: "never" },
+  });
 }
 
 // --- destination -------------------------------------------------------------------------------------------------
@@ -190,7 +195,13 @@ export class MemoryDestination implements Destination {
     });
   }
 
-  writeBlock(path: string, id: string, bytes: Uint8Array, md5: Uint8Array, signal: AbortSignal): Promise<void> {
+  writeBlock(
+    path: string,
+    id: string,
+    bytes: Uint8Array,
+    md5: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
     return this.#call({ operation: "write_block", path, id }, signal, () => {
       this.#check(bytes, md5);
       this.accepted.push({ path, id });
@@ -205,7 +216,10 @@ export class MemoryDestination implements Destination {
     );
   }
 
-  committedBlocks(path: string, signal: AbortSignal): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
+  committedBlocks(
+    path: string,
+    signal: AbortSignal,
+  ): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
     return this.#call({ operation: "committed_blocks", path, id: null }, signal, () => {
       const blob = this.blobs.get(path);
       return blob === undefined ? null : { etag: blob.etag, blocks: blob.blocks };
@@ -224,7 +238,9 @@ export class MemoryDestination implements Destination {
       const staged = this.staged.get(path);
       const parts = blockIds.map((id) => staged?.get(id));
       if (!parts.every((part) => part !== undefined)) {
-        throw new TransferError({ scope: "blocks" }, `Cannot store "${path}": blocks are missing`, { retry: { kind: "never" } });
+        throw new TransferError({ scope: "blocks" }, `Cannot store "${path}": blocks are missing`, {
+          retry: { kind: "never" },
+        });
       }
       this.staged.delete(path);
       const blocks = blockIds.map((id, index) => ({ id, sizeBytes: (parts[index] as Uint8Array).length }));
@@ -249,20 +265,33 @@ export class MemoryDestination implements Destination {
     const blob = this.blobs.get(path);
     if (blob === undefined) return null;
     const { metadata, etag, bytes } = blob;
-    return { path, sizeBytes: bytes.length, etag, sha256: metadata?.sha256 ?? null, modifiedMs: metadata?.modifiedMs ?? null };
+    return {
+      path,
+      sizeBytes: bytes.length,
+      etag,
+      sha256: metadata?.sha256 ?? null,
+      modifiedMs: metadata?.modifiedMs ?? null,
+    };
   }
 
   #check(bytes: Uint8Array, md5: Uint8Array): void {
     if (this.#md5(bytes).toHex() === md5.toHex()) return;
-    throw new TransferError({ scope: "file", code: "destination_error" }, "Cannot store: what arrived is not what was sent", {
-      retry: { kind: "backoff", afterMs: null },
-    });
+    throw new TransferError(
+      { scope: "file", code: "destination_error" },
+      "Cannot store: what arrived is not what was sent",
+      {
+        retry: { kind: "backoff", afterMs: null },
+      },
+    );
   }
 
   #assertCondition(path: string, condition: Condition): void {
     const etag = this.blobs.get(path)?.etag;
     const holds = condition.kind === "absent" ? etag === undefined : etag === condition.etag;
-    if (!holds) throw new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, { retry: { kind: "never" } });
+    if (!holds)
+      throw new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, {
+        retry: { kind: "never" },
+      });
   }
 
   #put(path: string, blob: Omit<MemoryBlob, "etag">): { etag: string } {

@@ -9,12 +9,17 @@ import { LocalSource } from "./local.ts";
 type SourceConfig<Kind extends SourceKind> = Extract<JobConfig["source"], { kind: Kind }>;
 type DestinationConfig<Kind extends DestinationKind> = Extract<JobConfig["destination"], { kind: Kind }>;
 
-const SOURCES: { readonly [Kind in SourceKind]: (config: SourceConfig<Kind>, platform: Platform) => Source } = {
-  local: (config, platform) => new LocalSource(config.path, platform),
-};
+const SOURCES: { readonly [Kind in SourceKind]: (config: SourceConfig<Kind>, platform: Platform) => Source } =
+  {
+    local: (config, platform) => new LocalSource(config.path, platform),
+  };
 
 const DESTINATIONS: {
-  readonly [Kind in DestinationKind]: (config: DestinationConfig<Kind>, grants: GrantProvider, platform: Platform) => Destination;
+  readonly [Kind in DestinationKind]: (
+    config: DestinationConfig<Kind>,
+    grants: GrantProvider,
+    platform: Platform,
+  ) => Destination;
 } = {
   azure_blob: (config, grants, platform) => new AzureBlobDestination(config, grants, platform),
 };
@@ -23,6 +28,10 @@ export function openSource(config: JobConfig["source"], platform: Platform): Sou
   return SOURCES[config.kind](config, platform);
 }
 
-export function openDestination(config: JobConfig["destination"], grants: GrantProvider, platform: Platform): Destination {
+export function openDestination(
+  config: JobConfig["destination"],
+  grants: GrantProvider,
+  platform: Platform,
+): Destination {
   return DESTINATIONS[config.kind](config, grants, platform);
 }

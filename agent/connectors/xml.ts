@@ -38,12 +38,13 @@ const ENTITIES: ReadonlyMap<string, string> = new Map([
 export function parseXml(xml: string): XmlElement {
   const document = new XmlElement("", new Map());
   const open = [document];
-  for (let at = 0; at < xml.length; ) {
+  for (let at = 0; at < xml.length;) {
     const parent = open.at(-1) as XmlElement;
     const tag = xml.indexOf("<", at);
     const text = xml.slice(at, tag === -1 ? xml.length : tag);
     if (open.length > 1) parent.text += decodeEntities(text);
-    else if (text.replace("\ufeff", "").trim() !== "") throw new XmlError("Cannot read XML: there is text outside of it");
+    else if (text.replace("\ufeff", "").trim() !== "")
+      throw new XmlError("Cannot read XML: there is text outside of it");
     if (tag === -1) break;
     if (xml.startsWith("<!--", tag)) at = behind(xml, "-->", tag);
     else if (xml.startsWith("<![CDATA[", tag)) {
@@ -57,20 +58,25 @@ export function parseXml(xml: string): XmlElement {
     }
   }
   const root = document.children[0];
-  if (root === undefined || document.children.length > 1 || open.length > 1) throw new XmlError("Cannot read XML: it is not whole");
+  if (root === undefined || document.children.length > 1 || open.length > 1)
+    throw new XmlError("Cannot read XML: it is not whole");
   return root;
 }
 
 function readTag(tag: string, open: XmlElement[]): void {
   if (tag.startsWith("/")) {
-    if (open.length === 1 || open.pop()?.name !== tag.slice(1).trim()) throw new XmlError("Cannot read XML: a closing tag is wrong");
+    if (open.length === 1 || open.pop()?.name !== tag.slice(1).trim())
+      throw new XmlError("Cannot read XML: a closing tag is wrong");
     return;
   }
   const isEmpty = tag.endsWith("/");
   const inside = isEmpty ? tag.slice(0, -1) : tag;
   const name = /^[^\s/>"'=]+/.exec(inside)?.[0];
   if (name === undefined) throw new XmlError("Cannot read XML: a tag has no name");
-  const element = new XmlElement(name, inside.length === name.length ? NO_ATTRIBUTES : readAttributes(inside.slice(name.length)));
+  const element = new XmlElement(
+    name,
+    inside.length === name.length ? NO_ATTRIBUTES : readAttributes(inside.slice(name.length)),
+  );
   open.at(-1)?.children.push(element);
   if (isEmpty) return;
   open.push(element);
@@ -109,7 +115,8 @@ function decodeEntities(text: string): string {
   if (!text.includes("&")) return text;
   return text.replace(/&([^;]{0,32});?/g, (whole, name: string) => {
     const decoded = ENTITIES.get(name) ?? decodeNumber(name);
-    if (decoded === null || !whole.endsWith(";")) throw new XmlError("Cannot read XML: it has an unknown entity");
+    if (decoded === null || !whole.endsWith(";"))
+      throw new XmlError("Cannot read XML: it has an unknown entity");
     return decoded;
   });
 }

@@ -21,7 +21,10 @@ export class BufferPool {
 
   /** Waits for a buffer, first come, first served. Hold one while you ask for another only if it will be sent meanwhile. */
   async acquire(): Promise<Buffer> {
-    const bytes = this.#free.pop() ?? this.#make() ?? (await new Promise<Uint8Array>((resolve) => this.#waiting.push(resolve)));
+    const bytes =
+      this.#free.pop() ??
+      this.#make() ??
+      (await new Promise<Uint8Array>((resolve) => this.#waiting.push(resolve)));
     let held = true;
     return {
       bytes,

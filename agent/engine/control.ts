@@ -162,7 +162,11 @@ export class Control {
 }
 
 /** Does `work` for each item, some at a time. When one fails no more are begun, and the first failure is thrown. */
-export async function forEachOf<Item>(items: Iterable<Item>, atOnce: number, work: (item: Item) => Promise<void>): Promise<void> {
+export async function forEachOf<Item>(
+  items: Iterable<Item>,
+  atOnce: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> {
   const iterator = items[Symbol.iterator]();
   let failed = false;
   const worker = async () => {

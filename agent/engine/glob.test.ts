@@ -56,7 +56,10 @@ Deno.test("[F1] case and bytes count", () => {
 });
 
 Deno.test("[F2] of all patterns that match, the last one decides", () => {
-  const filter = compileFilter({ ...NO_FILTERS, exclude: ["build/", "!build/keep.txt", "*.log", "!important.log"] });
+  const filter = compileFilter({
+    ...NO_FILTERS,
+    exclude: ["build/", "!build/keep.txt", "*.log", "!important.log"],
+  });
   const moves = (path: string) => filter({ path, sizeBytes: 1, modifiedMs: 1 });
   assert.equal(moves("build/a"), false);
   assert.equal(moves("build/keep.txt"), true);
@@ -68,7 +71,10 @@ Deno.test("[F2] with an include list a file must match one; a list that begins w
   const only = compileFilter({ ...NO_FILTERS, include: ["*.pdf", "!draft*"] });
   const but = compileFilter({ ...NO_FILTERS, include: ["!*.iso"] });
   const entry = (path: string) => ({ path, sizeBytes: 1, modifiedMs: 1 });
-  assert.deepEqual([only(entry("a.pdf")), only(entry("draft.pdf")), only(entry("a.txt"))], [true, false, false]);
+  assert.deepEqual(
+    [only(entry("a.pdf")), only(entry("draft.pdf")), only(entry("a.txt"))],
+    [true, false, false],
+  );
   assert.deepEqual([but(entry("a.pdf")), but(entry("x/a.iso"))], [true, false]);
 });
 
@@ -80,7 +86,8 @@ Deno.test("[F3] sizes are inclusive, modifiedBefore is exclusive, modifiedAfter 
     modifiedAfter: "2026-01-01T00:00:00Z",
     modifiedBefore: "2026-02-01T00:00:00Z",
   });
-  const at = (sizeBytes: number, time: string) => filter({ path: "a", sizeBytes, modifiedMs: Date.parse(time) });
+  const at = (sizeBytes: number, time: string) =>
+    filter({ path: "a", sizeBytes, modifiedMs: Date.parse(time) });
   assert.equal(at(10, "2026-01-01T00:00:00Z"), true);
   assert.equal(at(20, "2026-01-31T23:59:59Z"), true);
   assert.equal(at(9, "2026-01-10T00:00:00Z"), false);

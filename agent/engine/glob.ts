@@ -17,12 +17,18 @@ export interface Glob {
   matches(path: readonly string[]): boolean;
 }
 
-type Segment = { readonly kind: "any_folders" } | { readonly kind: "name"; readonly matches: (name: string) => boolean };
+type Segment =
+  | { readonly kind: "any_folders" }
+  | { readonly kind: "name"; readonly matches: (name: string) => boolean };
 type Token =
   | { readonly kind: "character"; readonly character: string }
   | { readonly kind: "one" }
   | { readonly kind: "run" }
-  | { readonly kind: "set"; readonly negated: boolean; readonly ranges: readonly (readonly [string, string])[] };
+  | {
+      readonly kind: "set";
+      readonly negated: boolean;
+      readonly ranges: readonly (readonly [string, string])[];
+    };
 
 export function compileGlob(pattern: string): Glob {
   const negated = pattern.startsWith("!");

@@ -56,7 +56,10 @@ export class Group {
       if (!this.#write(group)) break;
       const costMs = this.#clock.monotonic() - begunMs;
       try {
-        await this.#clock.sleep(Math.min(GAP_MS_MAX, Math.max(GAP_MS_MIN, costMs * GAP_PER_COST)), this.#closing.signal);
+        await this.#clock.sleep(
+          Math.min(GAP_MS_MAX, Math.max(GAP_MS_MIN, costMs * GAP_PER_COST)),
+          this.#closing.signal,
+        );
       } catch {
         break;
       }

@@ -60,11 +60,15 @@ export function statementsOf(database: Database): Statements {
   const prepare = (sql: string) => database.prepare(sql);
   return {
     read: prepare("SELECT value FROM fact WHERE key = ?"),
-    write: prepare("INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
+    write: prepare(
+      "INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    ),
     add: prepare("INSERT INTO entry (path, size, modified) VALUES (?, ?, ?)"),
     entry: prepare("SELECT * FROM entry WHERE path = ?"),
     largest: prepare("SELECT max(size) AS size FROM entry WHERE state NOT IN ('failed', 'skipped')"),
-    pendingCount: prepare("SELECT count(*) AS count FROM (SELECT 1 FROM entry WHERE state = 'pending' LIMIT ?)"),
+    pendingCount: prepare(
+      "SELECT count(*) AS count FROM (SELECT 1 FROM entry WHERE state = 'pending' LIMIT ?)",
+    ),
     inState: prepare("SELECT * FROM entry WHERE state = ? AND path > ? ORDER BY path LIMIT ?"),
     page: prepare("SELECT * FROM entry WHERE path > ? ORDER BY path LIMIT ?"),
     setState: prepare("UPDATE entry SET state = ? WHERE path = ?"),

@@ -14,14 +14,27 @@
  * `started` is written before the first request for an entry goes out. So after a crash only those entries, a few
  * hundred at most, may be at the destination without our knowing.
  */
-import { FAILURES_KEPT_MAX, type FileFailure, jobReport, type JobReport, type JobTotals, ZERO_TOTALS } from "../../schema/job.ts";
+import {
+  FAILURES_KEPT_MAX,
+  type FileFailure,
+  jobReport,
+  type JobReport,
+  type JobTotals,
+  ZERO_TOTALS,
+} from "../../schema/job.ts";
 import type { FileFailureCode, FileSkipCode } from "../../schema/errors.ts";
 import type { AgentPhase } from "../../schema/protocol.ts";
-import type { Held } from "../connectors/connector.ts";
+import type { Held, Listed } from "../connectors/connector.ts";
 import type { Database, Platform, SqlRow } from "../platform.ts";
 import { Group } from "./group.ts";
-import type { Scanned } from "./scan.ts";
-import { type EntryRow, readEntry, SCHEMA, SCHEMA_VERSION, statementsOf, type Statements } from "./journal-schema.ts";
+import {
+  type EntryRow,
+  readEntry,
+  SCHEMA,
+  SCHEMA_VERSION,
+  statementsOf,
+  type Statements,
+} from "./journal-schema.ts";
 
 /** As the schema of a failure has it. */
 const MESSAGE_LENGTH_MAX = 500;
@@ -34,9 +47,29 @@ export class JournalError extends Error {
 /** What became of one entry. */
 export type Outcome =
   | { readonly state: "uploaded"; readonly sha256: string; readonly etag: string }
-  | { readonly state: "completed"; readonly sha256: string; readonly etag: string; readonly verified: "yes" | "no" }
-  | { readonly state: "skipped"; readonly code: FileSkipCode; readonly sha256: string | null; readonly etag: string | null }
+  | {
+      readonly state: "completed";
+      readonly sha256: string;
+      readonly etag: string;
+      readonly verified: "yes" | "no";
+    }
+  | {
+      readonly state: "skipped";
+      readonly code: FileSkipCode;
+      readonly sha256: string | null;
+      readonly etag: string | null;
+    }
   | { readonly state: "failed"; readonly code: FileFailureCode; readonly message: string };
+
+/** What a scan found, after the filters. */
+export type Scanned =
+  | Listed
+  | {
+      readonly kind: "filtered";
+      readonly path: string;
+      readonly sizeBytes: number;
+      readonly modifiedMs: number;
+    };
 
 /** What one transaction keeps of the run as a whole. */
 interface Summary {
@@ -179,7 +212,7 @@ export class Journal {
 
   // --- changes, each resolving once it is durable ------------------------------------------------------------------
 
-  /** A page of the source's listing, after the filters. */
+  /** A page of the source's listing. */
   addPage(items: readonly Scanned[], cursor: string | null): Promise<void> {
     return this.#group.add(() => {
       for (const item of items) this.#addListed(item);
@@ -312,13 +345,22 @@ export class Journal {
       case "file":
         return;
       case "filtered":
-        this.#applyOutcome(entry.path, entry.sizeBytes, { state: "skipped", code: "filtered", sha256: null, etag: null });
+        this.#applyOutcome(entry.path, entry.sizeBytes, {
+          state: "skipped",
+          code: "filtered",
+          sha256: null,
+          etag: null,
+        });
         return;
       case "skipped":
         this.#applyOutcome(entry.path, 0, { state: "skipped", code: item.code, sha256: null, etag: null });
         return;
       case "failed":
-        this.#applyOutcome(entry.path, entry.sizeBytes, { state: "failed", code: item.code, message: item.message });
+        this.#applyOutcome(entry.path, entry.sizeBytes, {
+          state: "failed",
+          code: item.code,
+          message: item.message,
+        });
         return;
     }
   }
@@ -331,7 +373,11 @@ export class Journal {
         return;
       case "completed":
         this.#statements.settle.run("completed", null, null, outcome.sha256, outcome.etag, path);
-        this.#count({ filesCompleted: 1, bytesCompleted: sizeBytes, filesVerified: outcome.verified === "yes" ? 1 : 0 });
+        this.#count({
+          filesCompleted: 1,
+          bytesCompleted: sizeBytes,
+          filesVerified: outcome.verified === "yes" ? 1 : 0,
+        });
         return;
       case "skipped":
         this.#statements.settle.run("skipped", outcome.code, null, outcome.sha256, outcome.etag, path);
@@ -349,13 +395,22 @@ export class Journal {
     const number = this.#summary.failures;
     this.#summary = { ...this.#summary, failures: number + 1 };
     if (number < FAILURES_KEPT_MAX) {
-      this.#statements.addFailure.run(number, path, outcome.code, outcome.message.slice(0, MESSAGE_LENGTH_MAX));
+      this.#statements.addFailure.run(
+        number,
+        path,
+        outcome.code,
+        outcome.message.slice(0, MESSAGE_LENGTH_MAX),
+      );
     }
   }
 
   #await(files: number, bytes: number): void {
     const { awaitingFiles, awaitingBytes } = this.#summary;
-    this.#summary = { ...this.#summary, awaitingFiles: awaitingFiles + files, awaitingBytes: awaitingBytes + bytes };
+    this.#summary = {
+      ...this.#summary,
+      awaitingFiles: awaitingFiles + files,
+      awaitingBytes: awaitingBytes + bytes,
+    };
   }
 
   #count(more: Partial<JobTotals>): void {
@@ -385,6 +440,9 @@ function guard<Result>(action: string, work: () => Result): Result {
     return work();
   } catch (error) {
     if (error instanceof JournalError) throw error;
-    throw new JournalError(`Cannot ${action} journal: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new JournalError(
+      `Cannot ${action} journal: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }

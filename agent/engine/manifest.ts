@@ -1,5 +1,4 @@
 /** The journal folded into a file: one JSON line per entry, in path order, and the digest of the whole. */
-import type { FileSkipCode } from "../../schema/errors.ts";
 import type { Destination } from "../connectors/connector.ts";
 import type { Platform } from "../platform.ts";
 import type { Journal } from "./journal.ts";
@@ -16,7 +15,8 @@ export interface ManifestRow {
   readonly blob: string;
   readonly etag: string | null;
   readonly outcome: "completed" | "failed" | "skipped" | "unproved" | "not_reached";
-  readonly reason: FileSkipCode | string | null;
+  /** The code of a failure or of a skip. */
+  readonly reason: string | null;
 }
 
 export interface ManifestInput {

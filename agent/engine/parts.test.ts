@@ -76,7 +76,9 @@ Deno.test("[B3] slots let only so many in, and the next when one fails", async (
     inside--;
     if (fails) throw new Error("no");
   };
-  const results = await Promise.allSettled(Array.from({ length: 9 }, (_, index) => slots.hold(() => work(index % 2 === 0))));
+  const results = await Promise.allSettled(
+    Array.from({ length: 9 }, (_, index) => slots.hold(() => work(index % 2 === 0))),
+  );
   assert.equal(results.filter((result) => result.status === "rejected").length, 5);
   assert.equal(inside, 0);
 });
@@ -86,8 +88,14 @@ Deno.test("[B4] block ids have one length, name their index, and those of anothe
   const theirs = new Uint8Array(16).fill(8);
   const ids = [0, 1, 49_999].map((index) => blockId(ours, index));
   assert.deepEqual(new Set(ids.map((id) => id.length)), new Set([32]));
-  assert.deepEqual(ids.map((id) => blockIndex(ours, id)), [0, 1, 49_999]);
-  assert.deepEqual(ids.map((id) => blockIndex(theirs, id)), [null, null, null]);
+  assert.deepEqual(
+    ids.map((id) => blockIndex(ours, id)),
+    [0, 1, 49_999],
+  );
+  assert.deepEqual(
+    ids.map((id) => blockIndex(theirs, id)),
+    [null, null, null],
+  );
   for (const id of ["", "AAAA", "not base64!", `${ids[0]}=`]) assert.equal(blockIndex(ours, id), null);
 });
 
@@ -146,13 +154,20 @@ Deno.test("[B6] after a commit that failed nothing more is taken", async () => {
   const group = new Group(clock, () => {
     if (fails) throw new Error("disk full");
   });
-  await assert.rejects(group.add(() => {}), /disk full/);
+  await assert.rejects(
+    group.add(() => {}),
+    /disk full/,
+  );
   fails = false;
-  await assert.rejects(group.add(() => {}), /disk full/);
+  await assert.rejects(
+    group.add(() => {}),
+    /disk full/,
+  );
 });
 
 Deno.test("[B7] the content type follows the ending, whatever its case", () => {
   assert.equal(contentTypeOf("a/b.PDF"), "application/pdf");
   assert.equal(contentTypeOf("archive.tar.gz"), "application/gzip");
-  for (const path of ["a", ".pdf", "a.pdf/b", "x.unknown", "trailing."]) assert.equal(contentTypeOf(path), "application/octet-stream");
+  for (const path of ["a", ".pdf", "a.pdf/b", "x.unknown", "trailing."])
+    assert.equal(contentTypeOf(path), "application/octet-stream");
 });

@@ -33,7 +33,10 @@ export function makePlan(options: TransferOptions, limits: Limits, largestBytes:
   const asked = Math.min(limits.blockBytesMax, Math.max(options.chunkSizeMiB * MEBIBYTE, needed));
   const share = MEMORY_BYTES_MAX / (options.concurrency + READ_AHEAD_BUFFERS);
   const affordable = share >= MEBIBYTE ? share - (share % MEBIBYTE) : share;
-  const blockBytes = Math.max(1, Math.floor(Math.max(Math.min(asked, affordable), Math.min(needed, limits.blockBytesMax))));
+  const blockBytes = Math.max(
+    1,
+    Math.floor(Math.max(Math.min(asked, affordable), Math.min(needed, limits.blockBytesMax))),
+  );
   const streams = Math.max(
     CONCURRENCY_MIN,
     Math.min(options.concurrency, Math.floor(MEMORY_BYTES_MAX / blockBytes) - READ_AHEAD_BUFFERS),

@@ -71,7 +71,14 @@ export class Retry {
 
   /** Does `call` until it succeeds or there is no sense in going on. Throws {@link TransferError} or `Stopped`. */
   async call<Result>(call: (signal: AbortSignal) => Promise<Result>, options: RetryOptions): Promise<Result> {
-    const spent: Spent = { counted: 0, stalls: 0, grants: 0, waitedMs: 0, throttledMs: 0, firstFailureMs: null };
+    const spent: Spent = {
+      counted: 0,
+      stalls: 0,
+      grants: 0,
+      waitedMs: 0,
+      throttledMs: 0,
+      firstFailureMs: null,
+    };
     for (;;) {
       spent.throttledMs += await this.#passGate(options.signal);
       const limitMs = (STALL_MS + (options.bodyBytes / SLOW_BYTES_PER_SECOND) * 1_000) * 2 ** spent.stalls;
@@ -94,7 +101,12 @@ export class Retry {
   /** Returns when it is time for another attempt; throws `error`, or what it means, when there is to be none. */
   async #prepareNext(error: TransferError, spent: Spent, options: RetryOptions): Promise<void> {
     const logRetry = () =>
-      this.#log("retry", { action: options.action, advice: error.retry.kind, counted: spent.counted, message: error.message });
+      this.#log("retry", {
+        action: options.action,
+        advice: error.retry.kind,
+        counted: spent.counted,
+        message: error.message,
+      });
     switch (error.retry.kind) {
       case "never":
         throw error;
@@ -142,7 +154,8 @@ export class Retry {
   #giveUp(error: TransferError, spent: Spent): void {
     const othersSucceed = spent.firstFailureMs !== null && this.#lastSuccessMs > spent.firstFailureMs;
     if (othersSucceed && spent.counted >= ATTEMPTS_MAX) throw error;
-    if (!othersSucceed && spent.waitedMs >= OUTAGE_MS_MAX) throw error.problem.scope === "job" ? error : outage(error);
+    if (!othersSucceed && spent.waitedMs >= OUTAGE_MS_MAX)
+      throw error.problem.scope === "job" ? error : outage(error);
   }
 
   #shutGate(afterMs: number | null): void {
@@ -174,9 +187,13 @@ export class Retry {
 
 class StallError extends TransferError {
   constructor(limitMs: number) {
-    super({ scope: "file", code: "destination_unreachable" }, `Cannot go on: no answer for ${Math.round(limitMs / 1_000)} seconds`, {
-      retry: { kind: "backoff", afterMs: null },
-    });
+    super(
+      { scope: "file", code: "destination_unreachable" },
+      `Cannot go on: no answer for ${Math.round(limitMs / 1_000)} seconds`,
+      {
+        retry: { kind: "backoff", afterMs: null },
+      },
+    );
   }
 }
 

@@ -10,7 +10,13 @@ import { BLOCK_BYTES, digest, pattern, World } from "./world.ts";
 const LARGE = pattern(9, 6 * BLOCK_BYTES + 5);
 
 function metadataOf(bytes: Uint8Array) {
-  return { sha256: digest("sha256", bytes).toHex(), md5: null, modifiedMs: 1, tier: "Hot" as const, contentType: "text/plain" };
+  return {
+    sha256: digest("sha256", bytes).toHex(),
+    md5: null,
+    modifiedMs: 1,
+    tier: "Hot" as const,
+    contentType: "text/plain",
+  };
 }
 
 function failureCodes(world: World): Record<string, string> {
@@ -22,7 +28,9 @@ function failureCodes(world: World): Record<string, string> {
 }
 
 function unreachable(kind: "backoff" | "throttled", afterMs: number | null = null): TransferError {
-  return new TransferError({ scope: "file", code: "destination_unreachable" }, "Cannot reach it: a test", { retry: { kind, afterMs } });
+  return new TransferError({ scope: "file", code: "destination_unreachable" }, "Cannot reach it: a test", {
+    retry: { kind, afterMs },
+  });
 }
 
 /** Resolves once `holds`, while time passes. */
@@ -49,7 +57,8 @@ function hangBlocks(world: World): { readonly begun: Call[] } {
 function slowBlocks(world: World): void {
   world.destinationHook = async ({ operation, when }, signal) => {
     // Each takes another time, or they would come in threes.
-    if (operation === "write_block" && when === "before") await world.clock.sleep(500 + world.random.next() * 400, signal);
+    if (operation === "write_block" && when === "before")
+      await world.clock.sleep(500 + world.random.next() * 400, signal);
   };
 }
 
@@ -111,7 +120,10 @@ Deno.test("[E4] a cancelled run ends at once; what is uploaded stays, and nothin
   assert.deepEqual([...world.destination.blobs.keys()], ["a"]);
   assert.equal(report.totals.filesTotal, 3);
   assert.equal(report.totals.filesCompleted, 1);
-  assert.deepEqual(world.manifest().map((row) => row["outcome"]), ["completed", "not_reached", "not_reached"]);
+  assert.deepEqual(
+    world.manifest().map((row) => row["outcome"]),
+    ["completed", "not_reached", "not_reached"],
+  );
 });
 
 Deno.test("[E4] a run is cancelled while it is paused, and while it scans", async () => {
@@ -206,7 +218,8 @@ Deno.test("[E6] overwrite replaces exactly the version that was seen", async () 
   world.source.put("raced", pattern(3, 50));
   for (const path of ["small", "large", "raced"]) world.destination.plant(path, pattern(8, 20));
   world.destinationHook = ({ operation, path, when }) => {
-    if (operation === "write_whole" && path === "raced" && when === "before") world.destination.plant("raced", pattern(9, 21));
+    if (operation === "write_whole" && path === "raced" && when === "before")
+      world.destination.plant("raced", pattern(9, 21));
   };
   const report = await world.end(world.start({ existing: "overwrite" }));
   assert.equal(report?.totals.filesCompleted, 2);
@@ -243,10 +256,12 @@ Deno.test("[E7] a write whose answer was lost is done, not a conflict", async ()
     const world = new World(1);
     world.source.put("small", pattern(1, 50));
     world.source.put("large", LARGE);
-    if (existing === "overwrite") for (const path of ["small", "large"]) world.destination.plant(path, pattern(8, 20));
+    if (existing === "overwrite")
+      for (const path of ["small", "large"]) world.destination.plant(path, pattern(8, 20));
     const lost = new Set<string>();
     world.destinationHook = ({ operation, path, when }) => {
-      if ((operation !== "write_whole" && operation !== "commit") || when !== "after" || lost.has(path)) return;
+      if ((operation !== "write_whole" && operation !== "commit") || when !== "after" || lost.has(path))
+        return;
       lost.add(path);
       throw unreachable("backoff");
     };
@@ -264,7 +279,8 @@ Deno.test("[E8] a file that changes once while it is read is read again, and arr
     world.source.put("file", pattern(1, size));
     let reads = 0;
     world.sourceHook = ({ operation }) => {
-      if (operation === "read" && ++reads === Math.min(3, Math.ceil(size / BLOCK_BYTES))) world.source.put("file", pattern(2, size), 99);
+      if (operation === "read" && ++reads === Math.min(3, Math.ceil(size / BLOCK_BYTES)))
+        world.source.put("file", pattern(2, size), 99);
     };
     const report = await world.end(world.start());
     assert.equal(report?.totals.filesCompleted, 1);
@@ -278,7 +294,8 @@ Deno.test("[E8] a file that keeps changing fails after three reads and is never 
   world.source.put("small", pattern(1, 50));
   world.source.put("large", LARGE);
   world.sourceHook = ({ operation, path }) => {
-    if (operation === "read") world.source.put(path, pattern(++version, path === "small" ? 50 : LARGE.length), version);
+    if (operation === "read")
+      world.source.put(path, pattern(++version, path === "small" ? 50 : LARGE.length), version);
   };
   const report = await world.end(world.start());
   assert.deepEqual(failureCodes(world), { small: "source_changing", large: "source_changing" });
@@ -304,7 +321,10 @@ Deno.test("[E8] a file that grew or shrank since the scan arrives, and the total
   assert.deepEqual(world.destination.blobs.get("shrank")?.bytes, pattern(2, 10));
   assert.equal(report?.totals.bytesCompleted, 4_010);
   assert.equal(report.totals.bytesTotal, 4_000 + 5_000 + 40);
-  assert.equal(report.totals.bytesTotal, report.totals.bytesCompleted + report.totals.bytesFailed + report.totals.bytesSkipped);
+  assert.equal(
+    report.totals.bytesTotal,
+    report.totals.bytesCompleted + report.totals.bytesFailed + report.totals.bytesSkipped,
+  );
 });
 
 Deno.test("[E9] blocks of a file that changed between crash and restart are not used", async () => {
@@ -357,18 +377,21 @@ Deno.test("[E9] blocks that vanish just before the commit are sent again, and on
 
 Deno.test("[E10] what the destination lost, changed or mixed up fails the proof, and no count falls", async () => {
   const world = new World(1);
-  for (const path of ["lost", "replaced", "shortened", "good"]) world.source.put(path, pattern(path.length, 60));
+  for (const path of ["lost", "replaced", "shortened", "good"])
+    world.source.put(path, pattern(path.length, 60));
   world.source.put("reordered", LARGE);
   const planted = new Set<string>();
   world.destinationHook = ({ operation, when, path }) => {
-    if ((operation !== "write_whole" && operation !== "commit") || when !== "after" || planted.has(path)) return;
+    if ((operation !== "write_whole" && operation !== "commit") || when !== "after" || planted.has(path))
+      return;
     planted.add(path);
     const blob = world.destination.blobs.get(path);
     if (blob === undefined) return;
     if (path === "lost") world.destination.blobs.delete(path);
     if (path === "replaced") world.destination.plant(path, pattern(7, 60));
     if (path === "shortened") world.destination.blobs.set(path, { ...blob, bytes: blob.bytes.subarray(1) });
-    if (path === "reordered") world.destination.blobs.set(path, { ...blob, blocks: blob.blocks.toReversed() });
+    if (path === "reordered")
+      world.destination.blobs.set(path, { ...blob, blocks: blob.blocks.toReversed() });
   };
   const report = await world.end(world.start());
   assert.deepEqual(failureCodes(world), {
@@ -437,7 +460,8 @@ Deno.test("[E12] throttling closes one gate for all streams for as long as the s
       throw unreachable("throttled", 30_000);
     }
     // Those that were under way already come through.
-    if (world.clock.monotonic() < shutUntilMs && world.clock.monotonic() > shutUntilMs - 29_000) early.push(world.clock.monotonic());
+    if (world.clock.monotonic() < shutUntilMs && world.clock.monotonic() > shutUntilMs - 29_000)
+      early.push(world.clock.monotonic());
   };
   const report = await world.end(world.start());
   assert.equal(report?.totals.filesCompleted, 30);
@@ -451,7 +475,9 @@ Deno.test("[E13] a refused credential is replaced twice, then the job fails", as
   let tries = 0;
   world.destinationHook = ({ when }) => {
     if (when === "before") tries++;
-    throw new TransferError({ scope: "job", code: "DESTINATION_DENIED" }, "Cannot write: denied", { retry: { kind: "new_grant" } });
+    throw new TransferError({ scope: "job", code: "DESTINATION_DENIED" }, "Cannot write: denied", {
+      retry: { kind: "new_grant" },
+    });
   };
   const report = await world.end(world.start());
   assert.equal(report?.error?.code, "DESTINATION_DENIED");
@@ -476,10 +502,17 @@ Deno.test("[E14] a container that is not there fails the job at once, with its c
   const world = new World(1);
   world.source.put("a", pattern(1, 50));
   world.destinationHook = () => {
-    throw new TransferError({ scope: "job", code: "DESTINATION_MISSING" }, "Cannot use the container: it is not there", { retry: { kind: "never" } });
+    throw new TransferError(
+      { scope: "job", code: "DESTINATION_MISSING" },
+      "Cannot use the container: it is not there",
+      { retry: { kind: "never" } },
+    );
   };
   const report = await world.end(world.start());
-  assert.deepEqual(report?.error, { code: "DESTINATION_MISSING", message: "Cannot use the container: it is not there" });
+  assert.deepEqual(report?.error, {
+    code: "DESTINATION_MISSING",
+    message: "Cannot use the container: it is not there",
+  });
 });
 
 // --- journal, telling, memory ------------------------------------------------------------------------------------
@@ -502,7 +535,13 @@ Deno.test("[E16] failures are told in order, at most 50 together, the first 1,00
   const world = new World(1);
   for (let index = 0; index < 1_200; index++) {
     const path = `f${String(index).padStart(4, "0")}`;
-    world.source.putOther({ kind: "failed", path, code: "source_denied", message: "Cannot read", sizeBytes: 0 });
+    world.source.putOther({
+      kind: "failed",
+      path,
+      code: "source_denied",
+      message: "Cannot read",
+      sizeBytes: 0,
+    });
   }
   const report = await world.end(world.start());
   assert.equal(report?.totals.filesFailed, 1_200);
@@ -522,7 +561,13 @@ Deno.test("[E17] filtered files, refused names and unreadable folders are counte
   world.source.put("keep.txt", pattern(1, 10));
   world.source.put("drop.tmp", pattern(2, 20));
   world.source.put("bad\u0001name", pattern(3, 30));
-  world.source.putOther({ kind: "failed", path: "closed", code: "source_denied", message: "Cannot read", sizeBytes: 0 });
+  world.source.putOther({
+    kind: "failed",
+    path: "closed",
+    code: "source_denied",
+    message: "Cannot read",
+    sizeBytes: 0,
+  });
   const report = await world.end(world.start({ filters: { ...NO_FILTERS, exclude: ["*.tmp"] } }));
   assert.equal(report?.totals.filesCompleted, 1);
   assert.equal(report.totals.filesSkipped, 1);
@@ -534,7 +579,11 @@ Deno.test("[E17] filtered files, refused names and unreadable folders are counte
 Deno.test("[E18] a source whose root is gone fails the job with its code", async () => {
   const world = new World(1);
   world.sourceHook = () => {
-    throw new TransferError({ scope: "job", code: "SOURCE_NOT_FOUND" }, 'Cannot list "/source": it is not there', { retry: { kind: "never" } });
+    throw new TransferError(
+      { scope: "job", code: "SOURCE_NOT_FOUND" },
+      'Cannot list "/source": it is not there',
+      { retry: { kind: "never" } },
+    );
   };
   const report = await world.end(world.start());
   assert.equal(report?.error?.code, "SOURCE_NOT_FOUND");

@@ -37,7 +37,10 @@ Deno.test("[E1] a run brings every file to the destination, whole, and proves it
   assert.equal(report.totals.filesSkipped, 1);
   assert.equal(report.manifest?.rows, report.totals.filesTotal);
   assert.equal(world.manifest().length, report.totals.filesTotal);
-  assert.deepEqual(world.told.map((event) => (event.kind === "phase" ? event.phase : "")), ["scanning", "ready", "running"]);
+  assert.deepEqual(
+    world.told.map((event) => (event.kind === "phase" ? event.phase : "")),
+    ["scanning", "ready", "running"],
+  );
 });
 
 // --- crashes -----------------------------------------------------------------------------------------------------
@@ -76,7 +79,10 @@ async function killedAt(at: number): Promise<void> {
   assert.equal(report.totals.filesTotal, world.source.files.size + 1);
   assert.equal(report.totals.filesCompleted, world.source.files.size, `killed at ${at}`);
   assert.equal(report.totals.filesVerified, report.totals.filesCompleted);
-  assert.ok(countRepeated(world) <= streams, `killed at ${at}: ${countRepeated(world)} bodies were sent again`);
+  assert.ok(
+    countRepeated(world) <= streams,
+    `killed at ${at}: ${countRepeated(world)} bodies were sent again`,
+  );
   assert.equal(countRepeated(world, "whole"), 0, `killed at ${at}: a finished file was sent again`);
 }
 
@@ -107,7 +113,8 @@ Deno.test("[E2] killed again and again at random it still ends, with the same to
       };
       const run = world.start();
       const totals: Record<string, number> = run.progress().totals;
-      for (const [name, count] of Object.entries(lastTotals)) assert.ok((totals[name] ?? 0) >= count, `seed ${seed}: ${name} fell`);
+      for (const [name, count] of Object.entries(lastTotals))
+        assert.ok((totals[name] ?? 0) >= count, `seed ${seed}: ${name} fell`);
       report = await world.end(run);
       lastTotals = run.progress().totals;
     }

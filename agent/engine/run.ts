@@ -117,9 +117,12 @@ class JournalledRun implements Run {
     if (this.#control.paused || this.#control.stopped.aborted) return;
     this.#control.pause();
     this.#speed.reset();
-    this.#control.settled().then(() => {
-      if (this.#control.paused && !this.#control.stopped.aborted) this.#tellPhase("paused");
-    }, () => {});
+    this.#control.settled().then(
+      () => {
+        if (this.#control.paused && !this.#control.stopped.aborted) this.#tellPhase("paused");
+      },
+      () => {},
+    );
   }
 
   resume(): void {
@@ -149,7 +152,8 @@ class JournalledRun implements Run {
       totals,
       bytesInFlight,
       bytesPerSecond,
-      secondsRemaining: this.#activity === "running" && bytesPerSecond > 0 ? bytesLeft / bytesPerSecond : null,
+      secondsRemaining:
+        this.#activity === "running" && bytesPerSecond > 0 ? bytesLeft / bytesPerSecond : null,
       currentPath: this.#currentPath === null ? null : shorten(this.#currentPath, CURRENT_PATH_LENGTH_MAX),
     };
   }
@@ -208,10 +212,30 @@ class JournalledRun implements Run {
     await takeInventory({ destination, journal, control, retry });
     const plan = makePlan(config.options, destination.limits, journal.largestBytes());
     const buffers = new BufferPool(plan);
-    const uploader = new Uploader({ config, source, destination, platform, journal, control, retry, plan, buffers, speed: this.#speed });
+    const uploader = new Uploader({
+      config,
+      source,
+      destination,
+      platform,
+      journal,
+      control,
+      retry,
+      plan,
+      buffers,
+      speed: this.#speed,
+    });
     this.#uploader = uploader;
-    const verifier = config.options.verify ? new Verifier({ destination, journal, control, retry, clock: platform.clock }) : null;
-    await transfer({ journal, control, plan, uploader, verifier, onBegin: (path) => (this.#currentPath = path) });
+    const verifier = config.options.verify
+      ? new Verifier({ destination, journal, control, retry, clock: platform.clock })
+      : null;
+    await transfer({
+      journal,
+      control,
+      plan,
+      uploader,
+      verifier,
+      onBegin: (path) => (this.#currentPath = path),
+    });
   }
 
   async #finish(end: End): Promise<JobReport> {
@@ -284,7 +308,12 @@ class JournalledRun implements Run {
 
   #logDefect(error: unknown): void {
     const { jobId, epoch, platform } = this.#input;
-    platform.log("run_defect", { jobId, epoch, message: messageOf(error), stack: error instanceof Error ? error.stack : undefined });
+    platform.log("run_defect", {
+      jobId,
+      epoch,
+      message: messageOf(error),
+      stack: error instanceof Error ? error.stack : undefined,
+    });
   }
 }
 
@@ -322,7 +351,10 @@ function messageOf(error: unknown): string {
 /** Cuts between characters, not inside one. */
 function shorten(text: string, lengthMax: number): string {
   if (text.length <= lengthMax) return text;
-  return `${text.slice(0, lengthMax - 1).toWellFormed().replace(/\ufffd$/, "")}…`;
+  return `${text
+    .slice(0, lengthMax - 1)
+    .toWellFormed()
+    .replace(/\ufffd$/, "")}…`;
 }
 
 /** A run whose journal cannot be opened. Nothing was done, and nothing is touched. */

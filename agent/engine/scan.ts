@@ -7,9 +7,7 @@ import type { JobConfig } from "../../schema/job.ts";
 import type { Destination, Listed, Source } from "../connectors/connector.ts";
 import type { Control } from "./control.ts";
 import { compileFilter, type Filter } from "./filter.ts";
-import type { Journal } from "./journal.ts";
-
-export type Scanned = Listed | { readonly kind: "filtered"; readonly path: string; readonly sizeBytes: number; readonly modifiedMs: number };
+import type { Journal, Scanned } from "./journal.ts";
 
 export interface ScanInput {
   readonly config: JobConfig;
@@ -37,7 +35,14 @@ function judge(item: Listed, filter: Filter, destination: Destination): Scanned 
   const { entry } = item;
   if (!filter(entry)) return { kind: "filtered", ...entry };
   const refusal = destination.refusal(entry.path);
-  if (refusal !== null) return { kind: "failed", path: entry.path, code: "name_refused", message: refusal, sizeBytes: entry.sizeBytes };
+  if (refusal !== null)
+    return {
+      kind: "failed",
+      path: entry.path,
+      code: "name_refused",
+      message: refusal,
+      sizeBytes: entry.sizeBytes,
+    };
   const { blockBytesMax, blockCountMax } = destination.limits;
   if (entry.sizeBytes > blockBytesMax * blockCountMax) {
     const message = `Cannot store ${entry.sizeBytes} bytes: the destination holds at most ${blockBytesMax * blockCountMax}`;

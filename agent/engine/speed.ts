@@ -48,7 +48,9 @@ export class Speed {
   /** Keeps what lies in the window, and the latest in any case. */
   #forget(): void {
     const oldestMs = this.#clock.monotonic() - WINDOW_MS;
-    const kept = this.#samples.filter((sample, index) => sample.toMs > oldestMs || index === this.#samples.length - 1);
+    const kept = this.#samples.filter(
+      (sample, index) => sample.toMs > oldestMs || index === this.#samples.length - 1,
+    );
     // A storm of small files: two neighbours are told as one.
     this.#samples = kept.length <= SAMPLES_MAX / 2 ? kept : mergePairs(kept);
   }

@@ -60,7 +60,8 @@ class Uploads implements UploadFrontier {
     const { journal, control, plan } = this.#input;
     const worker = async () => {
       try {
-        for (let claim = await this.#claims.next(); claim !== null; claim = await this.#claims.next()) await this.#move(claim);
+        for (let claim = await this.#claims.next(); claim !== null; claim = await this.#claims.next())
+          await this.#move(claim);
       } catch (error) {
         control.fail(error);
       }

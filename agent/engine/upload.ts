@@ -8,7 +8,15 @@
  * read, are not sent again.
  */
 import type { JobConfig } from "../../schema/job.ts";
-import { type Condition, type Destination, type Entry, type Held, type Reading, type Source, TransferError } from "../connectors/connector.ts";
+import {
+  type Condition,
+  type Destination,
+  type Entry,
+  type Held,
+  type Reading,
+  type Source,
+  TransferError,
+} from "../connectors/connector.ts";
 import type { Hash, Platform } from "../platform.ts";
 import { ATTEMPT_BYTES, blockId, blockIndex } from "./block-id.ts";
 import { type BufferPool, Slots } from "./buffers.ts";
@@ -74,7 +82,8 @@ export class Uploader {
         if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
         const changed = error.problem.scope === "file" && error.problem.code === "source_changing";
         const blocksLost = error.problem.scope === "blocks";
-        if (reads === READS_MAX || (!changed && !blocksLost)) return { outcome: failureOf(error, row.path), sentBytes: 0 };
+        if (reads === READS_MAX || (!changed && !blocksLost))
+          return { outcome: failureOf(error, row.path), sentBytes: 0 };
         await this.#input.control.attempt(this.#input.control.stopped, (signal) =>
           this.#input.platform.clock.sleep(CHANGED_DELAY_MS * 4 ** (reads - 1), signal),
         );
@@ -103,11 +112,13 @@ export class Uploader {
           return { outcome: skipped(decision.held.sha256, decision.held.etag), sentBytes: 0 };
         case "compare": {
           if ((await this.#digest(reading, row)) !== decision.sha256) throw destinationExists(row.path);
-          if (decision.then === "skip") return { outcome: skipped(decision.sha256, decision.held.etag), sentBytes: 0 };
+          if (decision.whose === "theirs")
+            return { outcome: skipped(decision.sha256, decision.held.etag), sentBytes: 0 };
           return { outcome: this.#done(decision.sha256, decision.held.etag), sentBytes: 0 };
         }
         case "write":
-          if (row.sizeBytes <= plan.wholeBytesMax) return await this.#moveWhole(row, reading, decision.condition);
+          if (row.sizeBytes <= plan.wholeBytesMax)
+            return await this.#moveWhole(row, reading, decision.condition);
           return await this.#largeFiles.hold(() => this.#moveBlocks(row, reading, decision.condition));
       }
     } finally {
@@ -160,11 +171,14 @@ export class Uploader {
     const ids = Array.from({ length: count }, (_, index) => blockId(row.attempt, index));
     const metadata = { ...this.#metadata(row, sha256), md5: null };
     return await this.#place(row, sha256, condition, async (placed) => {
-      const { etag } = await retry.call((signal) => destination.commit(row.path, ids, metadata, placed, signal), {
-        action: "commit",
-        bodyBytes: 0,
-        signal: control.stopped,
-      });
+      const { etag } = await retry.call(
+        (signal) => destination.commit(row.path, ids, metadata, placed, signal),
+        {
+          action: "commit",
+          bodyBytes: 0,
+          signal: control.stopped,
+        },
+      );
       return { etag, sentBytes: 0 };
     });
   }
@@ -172,7 +186,9 @@ export class Uploader {
   /** Goes on with the attempt in the journal, if its blocks still fit; else begins one, durably, before anything is sent. */
   async #withAttempt(row: EntryRow): Promise<EntryRow & { readonly attempt: Uint8Array }> {
     const { plan, platform, journal, destination } = this.#input;
-    const fits = row.blockBytes <= plan.blockBytes && blockCount(row.sizeBytes, row.blockBytes) <= destination.limits.blockCountMax;
+    const fits =
+      row.blockBytes <= plan.blockBytes &&
+      blockCount(row.sizeBytes, row.blockBytes) <= destination.limits.blockCountMax;
     if (row.attempt !== null && fits) return { ...row, attempt: row.attempt };
     const attempt = platform.random.bytes(ATTEMPT_BYTES);
     await journal.beginAttempt(row.path, attempt, plan.blockBytes);
@@ -180,7 +196,9 @@ export class Uploader {
   }
 
   /** The MD5 of each block that need not be sent: the destination says it has it, and we know what is in it. */
-  async #heldBlocks(row: EntryRow & { readonly attempt: Uint8Array }): Promise<ReadonlyMap<number, Uint8Array>> {
+  async #heldBlocks(
+    row: EntryRow & { readonly attempt: Uint8Array },
+  ): Promise<ReadonlyMap<number, Uint8Array>> {
     const { journal, destination, retry, control } = this.#input;
     const journalled = journal.blocks(row.path);
     const held = new Map<number, Uint8Array>();
@@ -219,7 +237,11 @@ export class Uploader {
         try {
           failing.signal.throwIfAborted();
           const check = platform.hash("md5");
-          const bytes = await this.#fill(reading, buffer.bytes.subarray(0, blockSize(index, row.sizeBytes, row.blockBytes)), [whole, check]);
+          const bytes = await this.#fill(
+            reading,
+            buffer.bytes.subarray(0, blockSize(index, row.sizeBytes, row.blockBytes)),
+            [whole, check],
+          );
           const md5 = check.digest();
           const known = held.get(index);
           if (known === undefined) {
@@ -251,7 +273,12 @@ export class Uploader {
 
   async #sendBlock(
     row: EntryRow & { readonly attempt: Uint8Array },
-    block: { readonly index: number; readonly bytes: Uint8Array; readonly md5: Uint8Array; readonly release: () => void },
+    block: {
+      readonly index: number;
+      readonly bytes: Uint8Array;
+      readonly md5: Uint8Array;
+      readonly release: () => void;
+    },
     signal: AbortSignal,
   ): Promise<void> {
     const { destination, retry, journal, platform, speed } = this.#input;
@@ -319,15 +346,21 @@ export class Uploader {
 
   async #find(path: string): Promise<Held | null> {
     const { destination, retry, control } = this.#input;
-    return await retry.call((signal) => destination.find(path, signal), { action: "find", bodyBytes: 0, signal: control.stopped });
+    return await retry.call((signal) => destination.find(path, signal), {
+      action: "find",
+      bodyBytes: 0,
+      signal: control.stopped,
+    });
   }
 
   async #digest(reading: Reading, row: EntryRow): Promise<string> {
     const buffer = await this.#input.buffers.acquire();
     try {
       const hash = this.#input.platform.hash("sha256");
-      for (let left = row.sizeBytes; left > 0; ) {
-        left -= (await this.#fill(reading, buffer.bytes.subarray(0, Math.min(left, buffer.bytes.length)), [hash])).length;
+      for (let left = row.sizeBytes; left > 0;) {
+        left -= (
+          await this.#fill(reading, buffer.bytes.subarray(0, Math.min(left, buffer.bytes.length)), [hash])
+        ).length;
       }
       await this.#assertUnchanged(reading, row);
       return hash.digest().toHex();
@@ -367,9 +400,13 @@ function skipped(sha256: string | null, etag: string): Outcome {
 }
 
 function sourceChanging(path: string): TransferError {
-  return new TransferError({ scope: "file", code: "source_changing" }, `Cannot move "${path}": it changed while it was read`, {
-    retry: { kind: "never" },
-  });
+  return new TransferError(
+    { scope: "file", code: "source_changing" },
+    `Cannot move "${path}": it changed while it was read`,
+    {
+      retry: { kind: "never" },
+    },
+  );
 }
 
 function tooLarge(row: EntryRow, plan: Plan): TransferError {

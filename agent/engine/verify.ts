@@ -103,7 +103,11 @@ export class Verifier {
 
   async #sweepPage(cursor: string | null) {
     const { destination, journal, retry, control } = this.#input;
-    const page = await retry.call((signal) => destination.page(cursor, signal), { action: "list", bodyBytes: 0, signal: control.stopped });
+    const page = await retry.call((signal) => destination.page(cursor, signal), {
+      action: "list",
+      bodyBytes: 0,
+      signal: control.stopped,
+    });
     const proofs: Promise<void>[] = [];
     for (const held of page.items) {
       const row = journal.entry(held.path);
@@ -127,11 +131,16 @@ export class Verifier {
   }
 
   async #settle(row: EntryRow, held: Held | null): Promise<void> {
-    const mismatch = mismatchOf(row, held) ?? (row.attempt === null ? null : await this.#blockMismatch(row, row.attempt));
+    const mismatch =
+      mismatchOf(row, held) ?? (row.attempt === null ? null : await this.#blockMismatch(row, row.attempt));
     const outcome: Outcome =
       mismatch === null
         ? { state: "completed", sha256: row.sha256 ?? "", etag: row.etag ?? "", verified: "yes" }
-        : { state: "failed", code: "verification_failed", message: `Cannot confirm "${row.path}": ${mismatch}` };
+        : {
+            state: "failed",
+            code: "verification_failed",
+            message: `Cannot confirm "${row.path}": ${mismatch}`,
+          };
     await this.#input.journal.settle(row.path, outcome);
   }
 
@@ -146,23 +155,31 @@ export class Verifier {
     if (committed === null) return null;
     if (committed.etag !== row.etag) return "it was replaced since it was sent";
     const count = blockCount(row.sizeBytes, row.blockBytes);
-    if (committed.blocks.length !== count) return `it is made of ${committed.blocks.length} blocks, not of ${count}`;
+    if (committed.blocks.length !== count)
+      return `it is made of ${committed.blocks.length} blocks, not of ${count}`;
     const wrong = committed.blocks.findIndex(
-      (block, index) => block.id !== blockId(attempt, index) || block.sizeBytes !== blockSize(index, row.sizeBytes, row.blockBytes),
+      (block, index) =>
+        block.id !== blockId(attempt, index) ||
+        block.sizeBytes !== blockSize(index, row.sizeBytes, row.blockBytes),
     );
     return wrong === -1 ? null : `block ${wrong} is not the one that was sent`;
   }
 
   async #find(path: string): Promise<Held | null> {
     const { destination, retry, control } = this.#input;
-    return await retry.call((signal) => destination.find(path, signal), { action: "find", bodyBytes: 0, signal: control.stopped });
+    return await retry.call((signal) => destination.find(path, signal), {
+      action: "find",
+      bodyBytes: 0,
+      signal: control.stopped,
+    });
   }
 }
 
 function mismatchOf(row: EntryRow, held: Held | null): string | null {
   if (held === null) return "the destination does not hold it";
   if (held.etag !== row.etag) return "it was replaced since it was sent";
-  if (held.sizeBytes !== row.sizeBytes) return `the destination holds ${held.sizeBytes} bytes, not ${row.sizeBytes}`;
+  if (held.sizeBytes !== row.sizeBytes)
+    return `the destination holds ${held.sizeBytes} bytes, not ${row.sizeBytes}`;
   if (held.sha256 !== row.sha256) return "the destination names another SHA-256";
   return null;
 }

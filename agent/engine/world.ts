@@ -8,7 +8,14 @@ import { DatabaseSync } from "node:sqlite";
 import { type JobReport, jobConfig, type TransferOptions } from "../../schema/job.ts";
 import type { Source } from "../connectors/connector.ts";
 import { type Hook, MemoryDestination, MemorySource } from "../connectors/memory.ts";
-import { type Clock, type Database, DiskError, type Platform, type Random, type SqlRow } from "../platform.ts";
+import {
+  type Clock,
+  type Database,
+  DiskError,
+  type Platform,
+  type Random,
+  type SqlRow,
+} from "../platform.ts";
 import { seededRandom, settle, VirtualClock, virtualPlatform } from "../virtual.ts";
 import { type Run, type RunEvent, startRun } from "./run.ts";
 
@@ -114,7 +121,10 @@ export class World {
 
   manifest(): Record<string, unknown>[] {
     const text = new TextDecoder().decode(this.files.get("manifest"));
-    return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Record<string, unknown>);
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   /** Damages the journal where it is. */
@@ -156,7 +166,8 @@ export class World {
   #create(path: string) {
     this.files.set(path, new Uint8Array());
     return {
-      write: (bytes: Uint8Array) => void this.files.set(path, Uint8Array.from([...(this.files.get(path) ?? []), ...bytes])),
+      write: (bytes: Uint8Array) =>
+        void this.files.set(path, Uint8Array.from([...(this.files.get(path) ?? []), ...bytes])),
       finish: () => {},
     };
   }
@@ -184,7 +195,7 @@ export class World {
             alive();
             statement.run(...parameters);
           },
-          get: (...parameters) => statement.get(...parameters) as SqlRow | undefined,
+          get: (...parameters) => statement.get(...parameters),
           iterate: (...parameters) => statement.iterate(...parameters) as Iterable<SqlRow>,
         };
       },
@@ -199,7 +210,10 @@ export function digest(algorithm: "sha256" | "md5", bytes: Uint8Array): Uint8Arr
 
 /** Bytes that differ from seed to seed and from place to place. */
 export function pattern(seed: number, sizeBytes: number): Uint8Array {
-  return Uint8Array.from({ length: sizeBytes }, (_, index) => (seed * 31 + index * 7 + (index >> 8) * 13) & 0xff);
+  return Uint8Array.from(
+    { length: sizeBytes },
+    (_, index) => (seed * 31 + index * 7 + (index >> 8) * 13) & 0xff,
+  );
 }
 
 function configOf(options: Partial<TransferOptions>) {

@@ -25,7 +25,12 @@ export class Azurite {
     const child = new Deno.Command(fileURLToPath(new URL(`node-linux-${arch}/bin/node`, MODULES)), {
       args: [
         fileURLToPath(new URL("azurite/dist/src/blob/main.js", MODULES)),
-        ...["--silent", "--skipApiVersionCheck", "--disableTelemetry", "--blobPort", "0", "--inMemoryPersistence"],
+        "--silent",
+          "--skipApiVersionCheck",
+          "--disableTelemetry",
+          "--blobPort",
+          "0",
+          "--inMemoryPersistence",
       ],
       stdout: "piped",
       stderr: "null",
@@ -89,14 +94,48 @@ async function readOrigin(stdout: ReadableStream<Uint8Array>): Promise<string> {
 /** Read, create, write, list; not delete. 16 lines of version 2022-11-02. */
 function containerSas(container: string, minutes: number): string {
   const [permissions, start, end, version] = ["rcwl", sasTime(-15), sasTime(minutes), "2022-11-02"];
-  const lines = [permissions, start, end, `/blob/${ACCOUNT}/${container}`, "", "", "", version, "c", "", "", "", "", "", "", ""];
-  return String(new URLSearchParams({ sv: version, sr: "c", st: start, se: end, sp: permissions, sig: sign(lines.join("\n")) }));
+  const lines = [
+    permissions,
+    start,
+    end,
+    `/blob/${ACCOUNT}/${container}`,
+    "",
+    "",
+    "",
+    version,
+    "c",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+  ];
+  return String(
+    new URLSearchParams({
+      sv: version,
+      sr: "c",
+      st: start,
+      se: end,
+      sp: permissions,
+      sig: sign(lines.join("\n")),
+    }),
+  );
 }
 
 function accountSas(): string {
   const [permissions, start, end, version] = ["rwlc", sasTime(-15), sasTime(60), "2022-11-02"];
   const lines = [ACCOUNT, permissions, "b", "sco", start, end, "", "", version, "", ""];
-  const values = { sv: version, ss: "b", srt: "sco", st: start, se: end, sp: permissions, sig: sign(lines.join("\n")) };
+  const values = {
+    sv: version,
+    ss: "b",
+    srt: "sco",
+    st: start,
+    se: end,
+    sp: permissions,
+    sig: sign(lines.join("\n")),
+  };
   return String(new URLSearchParams(values));
 }
 

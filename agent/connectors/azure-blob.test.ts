@@ -1,0 +1,304 @@
+import assert from "node:assert/strict";
+import type { Grant } from "../../schema/connector.ts";
+import { denoPlatform } from "../platform-deno.ts";
+import type { Platform } from "../platform.ts";
+import { AzureBlobDestination } from "./azure-blob.ts";
+import { errorOf } from "./azure-blob-errors.ts";
+import { type GrantProvider, TransferError } from "./connector.ts";
+import { bytesOf, destinationContract } from "./contract.ts";
+import { Azurite } from "./fakes/azurite.ts";
+
+const SIGNAL = new AbortController().signal;
+const platform = denoPlatform(() => {});
+
+function destinationOf(
+  grants: GrantProvider,
+  options: { prefix: string; account: string; container: string },
+  on: Platform = platform,
+) {
+  return new AzureBlobDestination({ kind: "azure_blob", tier: "Hot", ...options }, grants, on);
+}
+
+// --- against the emulator ----------------------------------------------------------------------------------------
+
+let azurite: Azurite | null = null;
+let containers = 0;
+Deno.test.beforeAll(async () => {
+  azurite = await Azurite.start();
+});
+Deno.test.afterAll(async () => {
+  await azurite?.stop();
+});
+
+async function newContainer(): Promise<{ emulator: Azurite; container: string }> {
+  if (azurite === null) throw new Error("Azurite is not there");
+  const container = `container-${++containers}`;
+  await azurite.createContainer(container);
+  return { emulator: azurite, container };
+}
+
+destinationContract(
+  (name, test) => Deno.test(name, test),
+  "azure_blob",
+  async () => {
+    const { emulator, container } = await newContainer();
+    const prefix = containers % 2 === 0 ? "acme corp/f#iles" : "";
+    return {
+      destination: destinationOf(emulator.grants(container), {
+        prefix,
+        account: emulator.account,
+        container,
+      }),
+      download: (path) => emulator.download(container, prefix === "" ? path : `${prefix}/${path}`),
+      close: () => Promise.resolve(),
+    };
+  },
+);
+
+Deno.test("[A1] a container that is not there, and a credential that lapsed, are the job's trouble", async () => {
+  const { emulator, container } = await newContainer();
+  const options = { prefix: "", account: emulator.account, container };
+  const missing = destinationOf(emulator.grants("not-there"), options);
+  const lapsed = emulator.grant(container, { minutes: -5 });
+  const denied = destinationOf(
+    { current: () => Promise.resolve(lapsed), replace: () => Promise.resolve(lapsed) },
+    options,
+  );
+  await assert.rejects(missing.page(null, SIGNAL), fails("job", "DESTINATION_MISSING", "never"));
+  await assert.rejects(missing.find("a", SIGNAL), fails("job", "DESTINATION_MISSING", "never"));
+  await assert.rejects(
+    missing.writeBlock("a", "AAAA", new Uint8Array(1), md5Zero(), SIGNAL),
+    fails("job", "DESTINATION_MISSING", "never"),
+  );
+  await assert.rejects(denied.page(null, SIGNAL), fails("job", "DESTINATION_DENIED", "new_grant"));
+  await assert.rejects(denied.find("a", SIGNAL), fails("job", "DESTINATION_DENIED", "new_grant"));
+});
+
+Deno.test("[A1] a refused credential is not used again: the next call asks for another", async () => {
+  const { emulator, container } = await newContainer();
+  const lapsed = emulator.grant(container, { minutes: -5 });
+  const replaced: Grant[] = [];
+  const grants: GrantProvider = {
+    current: () => Promise.resolve(lapsed),
+    replace: (stale) => {
+      replaced.push(stale);
+      return Promise.resolve(emulator.grant(container));
+    },
+  };
+  const destination = destinationOf(grants, { prefix: "", account: emulator.account, container });
+  await assert.rejects(destination.page(null, SIGNAL), TransferError);
+  assert.deepEqual((await destination.page(null, SIGNAL)).items, []);
+  assert.deepEqual(replaced, [lapsed]);
+});
+
+Deno.test("[A2] the listing comes in pages, and the prefix keeps the neighbours out", async () => {
+  const { emulator, container } = await newContainer();
+  const make = (prefix: string) =>
+    destinationOf(emulator.grants(container), { prefix, account: emulator.account, container });
+  const bytes = bytesOf(1, 3);
+  for (const prefix of ["a", "ab", "a/b"]) {
+    await make(prefix).writeBlock("pending", "AAAA", bytes, md5Of(bytes), SIGNAL);
+    const metadata = {
+      sha256: "00",
+      md5: md5Of(bytes),
+      modifiedMs: Number.NaN,
+      tier: "Hot" as const,
+      contentType: "text/plain",
+    };
+    await make(prefix).writeWhole("file", bytes, metadata, { kind: "absent" }, SIGNAL);
+  }
+  assert.deepEqual(
+    (await make("a").page(null, SIGNAL)).items.map((held) => held.path),
+    ["b/file", "file"],
+  );
+  assert.equal((await make("a").page(null, SIGNAL)).items[0]?.modifiedMs, null);
+});
+
+// --- what the emulator does not do -------------------------------------------------------------------------------
+
+/** A destination whose every request gets this answer; `seen` keeps what was asked. */
+function answering(answer: () => Response | Promise<Response>) {
+  const seen: { url: string; init: RequestInit }[] = [];
+  const on: Platform = {
+    ...platform,
+    fetch: async (url, init) => {
+      seen.push({ url, init });
+      return await answer();
+    },
+  };
+  const grant: Grant = {
+    kind: "azure_blob",
+    containerUrl: "https://acct.blob.core.windows.net/cont",
+    container: "cont",
+    sas: "sv=2023-11-03&sig=SECRET",
+    expiresAt: "2030-01-01T00:00:00Z",
+    renewAt: "2030-01-01T00:00:00Z",
+  };
+  const grants = { current: () => Promise.resolve(grant), replace: () => Promise.resolve(grant) };
+  return {
+    seen,
+    destination: destinationOf(grants, { prefix: "p", account: "acct", container: "cont" }, on),
+  };
+}
+
+function answer(status: number, body: string | null, headers: Record<string, string> = {}): Response {
+  return new Response(body, {
+    status,
+    headers: { "x-ms-version": "2023-11-03", "x-ms-request-id": "r-1", ...headers },
+  });
+}
+
+Deno.test("[A3] no message holds the address's query, whatever goes wrong", async () => {
+  const failures = [
+    () =>
+      Promise.reject(
+        new TypeError(
+          "error sending request for url (https://acct.blob.core.windows.net/cont/p/a?sv=1&sig=SECRET): refused",
+        ),
+      ),
+    () => answer(403, "<Error><Code>AuthenticationFailed</Code><Message>sig=SECRET</Message></Error>"),
+    () => answer(302, null, { location: "https://elsewhere/?sig=SECRET" }),
+    () => answer(500, "sig=SECRET"),
+    () => answer(200, "<html>sig=SECRET"),
+  ];
+  for (const failure of failures) {
+    await assert.rejects(answering(failure).destination.page(null, SIGNAL), (error) => {
+      assert.ok(error instanceof TransferError);
+      assert.doesNotMatch(JSON.stringify([error.message, String(error.cause), error.stack]), /SECRET/);
+      return true;
+    });
+  }
+});
+
+Deno.test("[A4] what another than the service answers is not taken for its word", async () => {
+  const portal = () => new Response("<html>Sign in</html>", { status: 200 });
+  await assert.rejects(
+    answering(portal).destination.find("a", SIGNAL),
+    fails("file", "destination_unreachable", "backoff"),
+  );
+  const created = () => new Response(null, { status: 201 });
+  const bytes = new Uint8Array(1);
+  await assert.rejects(
+    answering(created).destination.writeBlock("a", "AAAA", bytes, md5Zero(), SIGNAL),
+    fails("file", "destination_unreachable", "backoff"),
+  );
+  const cutOff = () => answer(200, "<EnumerationResults><Blobs><Blob><Name>a</Name>");
+  await assert.rejects(
+    answering(cutOff).destination.page(null, SIGNAL),
+    fails("file", "destination_unreachable", "backoff"),
+  );
+  const moved = answering(() => answer(307, null, { location: "https://elsewhere/" }));
+  await assert.rejects(moved.destination.find("a", SIGNAL), fails("job", "DESTINATION_REFUSED", "never"));
+  assert.equal(moved.seen[0]?.init.redirect, "manual");
+});
+
+Deno.test("[A5] names that XML cannot hold are read as they were encoded", async () => {
+  const listing = `<EnumerationResults><Blobs>
+    <Blob><Name Encoded="true">p/a%EF%BF%BFb</Name><Properties><Etag>0x1</Etag><Content-Length>3</Content-Length></Properties></Blob>
+    <Blob><Name>p/a%20&amp;b</Name><Properties><Etag>"0x2"</Etag><Content-Length>4</Content-Length></Properties>
+      <Metadata><SHA256>ff</SHA256><mtime>2026-01-01T00:00:00.123456789Z</mtime></Metadata></Blob>
+    </Blobs><NextMarker>more</NextMarker></EnumerationResults>`;
+  const { destination } = answering(() => answer(200, listing));
+  assert.deepEqual(await destination.page(null, SIGNAL), {
+    items: [
+      { path: "a\uffffb", sizeBytes: 3, etag: "0x1", sha256: null, modifiedMs: null },
+      {
+        path: "a%20&b",
+        sizeBytes: 4,
+        etag: "0x2",
+        sha256: "ff",
+        modifiedMs: Date.parse("2026-01-01T00:00:00.123Z"),
+      },
+    ],
+    cursor: "more",
+  });
+});
+
+Deno.test("[A6] names that the service cannot hold are refused before anything is sent", () => {
+  const { destination } = answering(() => answer(500, ""));
+  for (const path of [
+    "a".repeat(1_023),
+    `${"a/".repeat(254)}b`,
+    "half\ud800",
+    "line\nbreak",
+    "del\u007f",
+    "a/../b",
+    "a/./b",
+    "a//b",
+    "a\\b",
+    "\ue000",
+  ]) {
+    assert.notEqual(destination.refusal(path), null, path);
+  }
+  for (const path of ["a".repeat(1_022), `${"a/".repeat(252)}b`, "trailing.", "...", "a:b*c?d"])
+    assert.equal(destination.refusal(path), null, path);
+});
+
+Deno.test("[A7] each refusal of the service is somebody's trouble, with the right advice", () => {
+  const cases: readonly (readonly [number, string, string, string | null, string])[] = [
+    [404, "ContainerNotFound", "job", "DESTINATION_MISSING", "never"],
+    [409, "ContainerBeingDeleted", "job", "DESTINATION_MISSING", "backoff"],
+    [403, "AuthenticationFailed", "job", "DESTINATION_DENIED", "new_grant"],
+    [403, "AuthorizationFailure", "job", "DESTINATION_DENIED", "new_grant"],
+    [401, "", "job", "DESTINATION_DENIED", "new_grant"],
+    [409, "BlobAlreadyExists", "condition", null, "never"],
+    [412, "ConditionNotMet", "condition", null, "never"],
+    [412, "", "condition", null, "never"],
+    [400, "InvalidBlockList", "blocks", null, "never"],
+    [400, "Md5Mismatch", "file", "destination_error", "backoff"],
+    [400, "InvalidResourceName", "file", "name_refused", "never"],
+    [409, "BlobArchived", "file", "destination_exists", "never"],
+    [412, "LeaseIdMissing", "file", "destination_denied", "never"],
+    [400, "InvalidHeaderValue", "file", "destination_error", "never"],
+    [503, "ServerBusy", "file", "destination_unreachable", "throttled"],
+    [429, "", "file", "destination_unreachable", "throttled"],
+    [500, "OperationTimedOut", "file", "destination_unreachable", "throttled"],
+    [500, "InternalError", "file", "destination_unreachable", "backoff"],
+    [502, "", "file", "destination_unreachable", "backoff"],
+    [408, "", "file", "destination_unreachable", "backoff"],
+    [302, "", "job", "DESTINATION_REFUSED", "never"],
+  ];
+  for (const [status, code, scope, problem, advice] of cases) {
+    const headers = new Headers({ "x-ms-request-id": "r" });
+    assert.ok(fails(scope, problem, advice)(errorOf({ status, code, headers }, "a", 0)), `${status} ${code}`);
+  }
+});
+
+Deno.test("[A7] the service's wish to wait is read in seconds and as a date", () => {
+  const nowMs = Date.parse("2026-01-01T00:00:00Z");
+  const waitOf = (text: string) => {
+    const { retry } = errorOf(
+      { status: 503, code: "ServerBusy", headers: new Headers({ "retry-after": text }) },
+      "a",
+      nowMs,
+    );
+    return retry.kind === "throttled" ? retry.afterMs : "wrong";
+  };
+  assert.equal(waitOf("7"), 7_000);
+  assert.equal(waitOf("Thu, 01 Jan 2026 00:01:00 GMT"), 60_000);
+  assert.equal(waitOf("Wed, 31 Dec 2025 00:01:00 GMT"), 0);
+  assert.equal(waitOf("soon"), null);
+});
+
+Deno.test("[A8] an archived entry does not tell its blocks, and that is no error", async () => {
+  const { destination } = answering(() => answer(409, "<Error><Code>BlobArchived</Code></Error>"));
+  assert.equal(await destination.committedBlocks("a", SIGNAL), null);
+});
+
+function fails(scope: string, code: string | null, advice: string): (error: unknown) => boolean {
+  return (error) => {
+    if (!(error instanceof TransferError)) return false;
+    const found = "code" in error.problem ? error.problem.code : null;
+    return error.problem.scope === scope && found === code && error.retry.kind === advice;
+  };
+}
+
+function md5Of(bytes: Uint8Array): Uint8Array {
+  const hash = platform.hash("md5");
+  hash.update(bytes);
+  return hash.digest();
+}
+
+function md5Zero(): Uint8Array {
+  return md5Of(new Uint8Array(1));
+}
