@@ -327,6 +327,15 @@ Deno.test("[A15] a new epoch replaces the run of the older one, which tells noth
   assert.deepEqual(agent.journals(), ["1.2.db"]);
 });
 
+Deno.test("[A15] the journal of a paused epoch goes when a new epoch replaces it", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  agent.runner.apply(wanted({ rev: 2, state: "pause" }));
+  await settle();
+  agent.runner.apply(wanted({ epoch: 2, rev: 3, state: "pause" }));
+  assert.deepEqual(agent.journals(), []);
+});
+
 Deno.test("[A16] the journal is dropped when the result is acked, not before", async () => {
   using agent = new Agent();
   agent.runner.apply(wanted());

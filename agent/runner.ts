@@ -106,6 +106,8 @@ export class Runner implements Work {
       const refusal = wanted.state === "cancel" ? null : this.#refusal(wanted.config);
       const report = refusal === null ? null : this.#emptyReport("failed", refusal);
       state.accept(wanted, refusal === null || report === null ? null : { refusal, report });
+      // That of a run which still has to let go is dropped when it has.
+      if (held !== null && !this.#active.has(jobId)) this.#dropJournal(held);
       platform.log(refusal === null ? "job_taken" : "job_refused", {
         jobId,
         epoch,

@@ -22,7 +22,9 @@ export const QUIET_VARIABLES = {
 } as const;
 
 /** The Node that came with the dependencies: the machine's own may be too old for wrangler, Azurite and vitest. */
-export const NODE = [join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`), process.execPath].find(existsSync)!;
+export const NODE = [join(ROOT, `node_modules/node-linux-${process.arch}/bin/node`), process.execPath].find(
+  existsSync,
+)!;
 
 /** What a child process gets: ours, quiet, with our Node and our tools found first. */
 export function childEnvironment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -37,7 +39,9 @@ export function childEnvironment(more: Readonly<Record<string, string>> = {}): R
 export function commandFile(packageName: string, command: string): string {
   const folder = join(ROOT, "node_modules", packageName);
   const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { bin?: unknown };
-  const file = typeof manifest.bin === "string" ? manifest.bin : (manifest.bin as Record<string, string>)?.[command];
-  if (file === undefined) throw new Error(`Cannot find the command "${command}": package "${packageName}" has none`);
+  const file =
+    typeof manifest.bin === "string" ? manifest.bin : (manifest.bin as Record<string, string>)?.[command];
+  if (file === undefined)
+    throw new Error(`Cannot find the command "${command}": package "${packageName}" has none`);
   return join(folder, file);
 }

@@ -9,7 +9,15 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "no
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "vite";
-import type { Agent, Client, Connection, ContainerList, Job, Project, RegistrationCodeMade } from "../schema/api.ts";
+import type {
+  Agent,
+  Client,
+  Connection,
+  ContainerList,
+  Job,
+  Project,
+  RegistrationCodeMade,
+} from "../schema/api.ts";
 import { isFinal } from "../schema/job.ts";
 import { startAgent, type AgentProcess } from "./stack/agent-process.ts";
 import { ApiClient } from "./stack/api-client.ts";
@@ -79,7 +87,11 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
   say("Starting the control plane …");
   if (options.port !== null) await requirePort(options.port, "the control plane");
   const port = options.port ?? (await findPort(PORT_DEFAULT));
-  const controlPlane = await startControlPlane({ dataDir: join(options.dataDir, "control-plane"), port, secrets });
+  const controlPlane = await startControlPlane({
+    dataDir: join(options.dataDir, "control-plane"),
+    port,
+    secrets,
+  });
   running.push(controlPlane);
   const { url } = controlPlane;
   const api = new ApiClient(url);
@@ -91,8 +103,11 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
 
   if (options.folder === null) {
     say(`\nEverything runs. Sign in with one click:\n  ${link}\n`);
-    say("To migrate a folder: npm start -- <folder>, or create a client, a project and a job in the dashboard.");
-    if (options.storage === null) say(`To connect the local storage emulator, use this connection string:\n  ${storage}`);
+    say(
+      "To migrate a folder: npm start -- <folder>, or create a client, a project and a job in the dashboard.",
+    );
+    if (options.storage === null)
+      say(`To connect the local storage emulator, use this connection string:\n  ${storage}`);
     say("Ctrl-C stops everything.");
     return await interrupted;
   }
@@ -116,7 +131,10 @@ async function startStorage(dataDir: string): Promise<string> {
 }
 
 /** Registers the agent with a code at the first start; later it goes on with what it has. */
-async function startTheAgent(options: Options, api: ApiClient): Promise<{ agent: AgentProcess; agentId: string }> {
+async function startTheAgent(
+  options: Options,
+  api: ApiClient,
+): Promise<{ agent: AgentProcess; agentId: string }> {
   say("Starting an agent …");
   const stateDir = join(options.dataDir, "agent");
   const known = join(options.dataDir, "agent-id");
@@ -138,19 +156,31 @@ async function startTheAgent(options: Options, api: ApiClient): Promise<{ agent:
 }
 
 async function registration(api: ApiClient): Promise<string[]> {
-  const { code } = await api.post<RegistrationCodeMade>("/api/registration-codes", { label: "npm start", validMinutes: 15 });
+  const { code } = await api.post<RegistrationCodeMade>("/api/registration-codes", {
+    label: "npm start",
+    validMinutes: 15,
+  });
   return ["--register", code, "--url", api.url];
 }
 
-async function waitOnline(api: ApiClient, agent: AgentProcess, isOurs: (agent: Agent) => boolean): Promise<string> {
+async function waitOnline(
+  api: ApiClient,
+  agent: AgentProcess,
+  isOurs: (agent: Agent) => boolean,
+): Promise<string> {
   const limit = AbortSignal.timeout(AGENT_ONLINE_LIMIT_MS);
   while (!limit.aborted) {
-    const found = (await api.list<Agent>("/api/agents")).find((one) => isOurs(one) && one.status === "online");
+    const found = (await api.list<Agent>("/api/agents")).find(
+      (one) => isOurs(one) && one.status === "online",
+    );
     if (found !== undefined) return found.id;
     await Promise.race([pause(200), agent.exited]);
-    if (agent.exitCode !== null) throw new Error(`The agent stopped with exit code ${agent.exitCode}:\n${agent.lastLines()}`);
+    if (agent.exitCode !== null)
+      throw new Error(`The agent stopped with exit code ${agent.exitCode}:\n${agent.lastLines()}`);
   }
-  throw new Error(`The agent did not come online in ${AGENT_ONLINE_LIMIT_MS / 1000} s:\n${agent.lastLines()}`);
+  throw new Error(
+    `The agent did not come online in ${AGENT_ONLINE_LIMIT_MS / 1000} s:\n${agent.lastLines()}`,
+  );
 }
 
 async function migrate(
@@ -177,7 +207,9 @@ async function migrate(
   watching.close();
   line.end();
   say(describeReport(final));
-  for (const failure of (await api.get<{ items: { path: string; message: string }[] }>(`/api/jobs/${job.id}/failures?limit=20`)).items) {
+  for (const failure of (
+    await api.get<{ items: { path: string; message: string }[] }>(`/api/jobs/${job.id}/failures?limit=20`)
+  ).items) {
     say(`  failed: ${JSON.stringify(failure.path)}: ${failure.message}`);
   }
   return final;
@@ -209,9 +241,16 @@ async function ensureProject(api: ApiClient, connection: Connection): Promise<Pr
     (await api.post<Client>("/api/clients", { name: CLIENT_NAME }));
   const name = `Files to ${connection.account}`;
   const storage = { connectionId: connection.id, container: CONTAINER };
-  const present = (await api.list<Project>(`/api/projects?clientId=${client.id}`)).find((project) => project.name === name);
+  const present = (await api.list<Project>(`/api/projects?clientId=${client.id}`)).find(
+    (project) => project.name === name,
+  );
   if (present !== undefined) return await api.patch<Project>(`/api/projects/${present.id}`, { storage });
-  return await api.post<Project>("/api/projects", { clientId: client.id, type: "file_migration", name, storage });
+  return await api.post<Project>("/api/projects", {
+    clientId: client.id,
+    type: "file_migration",
+    name,
+    storage,
+  });
 }
 
 function prefixOf(name: string): string {
@@ -249,7 +288,8 @@ function readOptions(): Options {
     once: values.once,
     storage: values.storage ?? null,
     port,
-    dataDir: values.data === undefined ? resolve(import.meta.dirname, "../.data") : resolve(origin, values.data),
+    dataDir:
+      values.data === undefined ? resolve(import.meta.dirname, "../.data") : resolve(origin, values.data),
     agent: values.agent === undefined ? null : resolve(origin, values.agent),
   };
 }
@@ -286,7 +326,8 @@ try {
   process.exitCode = await main();
 } catch (error) {
   if (!(error instanceof Error)) throw error;
-  const isUsage = error instanceof UsageError || ("code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
+  const isUsage =
+    error instanceof UsageError || ("code" in error && String(error.code).startsWith("ERR_PARSE_ARGS"));
   process.stderr.write(`${isUsage ? error.message : `Cannot start: ${error.message}`}\n`);
   process.exitCode = isUsage ? 2 : 1;
 }

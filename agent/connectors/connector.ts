@@ -55,8 +55,8 @@ export interface Reading {
    * when the entry ends before `sizeBytes`.
    */
   next(into: Uint8Array, signal: AbortSignal): Promise<number>;
-  /** Asked after the last byte: true if the entry is what it was when opened, and ends at `sizeBytes`. */
-  unchanged(): Promise<boolean>;
+  /** Asked after the last byte: true if what was read is the entry as it was when opened, no more and no less. */
+  unchanged(signal: AbortSignal): Promise<boolean>;
   close(): void;
 }
 

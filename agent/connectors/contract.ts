@@ -114,7 +114,7 @@ export function sourceContract(
         if (count < pieceBytes) break;
       }
       assert.equal(sha256(...parts), sha256(bytes));
-      assert.equal(await reading.unchanged(), true);
+      assert.equal(await reading.unchanged(SIGNAL), true);
       reading.close();
     }
   });
@@ -123,7 +123,7 @@ export function sourceContract(
     await put("empty", new Uint8Array());
     const reading = await source.open(entryOf("empty", new Uint8Array()), SIGNAL);
     assert.equal(await reading.next(new Uint8Array(10), SIGNAL), 0);
-    assert.equal(await reading.unchanged(), true);
+    assert.equal(await reading.unchanged(SIGNAL), true);
     reading.close();
   });
 
@@ -146,7 +146,7 @@ export function sourceContract(
       const reading = await source.open(entryOf("file", bytes), SIGNAL);
       await reading.next(new Uint8Array(5_000), SIGNAL);
       await put("file", changed);
-      assert.equal(await reading.unchanged(), false);
+      assert.equal(await reading.unchanged(SIGNAL), false);
       reading.close();
     }
   });

@@ -9,7 +9,7 @@
  * the identity of what was opened.
  */
 import type { FileFailureCode } from "../../schema/errors.ts";
-import { type Disk, DiskError, type FileStat, type OpenFile, type Platform } from "../platform.ts";
+import { type Disk, DiskError, type FileStat, type Hash, type OpenFile, type Platform } from "../platform.ts";
 import {
   type Entry,
   type Listed,
@@ -22,6 +22,9 @@ import {
 const PAGE_ITEMS_MAX = 1_000;
 /** Listing is synchronous; after this long the rest of the program gets its turn. */
 const TURN_MS = 8;
+/** The coarsest clock of a file system in use. */
+const FRESH_MS = 2_000;
+const FRESH_PIECE_BYTES = 65_536;
 
 export class LocalSource implements Source {
   readonly #platform: Platform;
@@ -56,7 +59,7 @@ export class LocalSource implements Source {
   }
 
   open(entry: Entry, signal: AbortSignal): Promise<Reading> {
-    return openFile(this.#disk, this.#realRoot(), entry.path, signal);
+    return openFile(this.#platform, this.#realRoot(), entry.path, signal);
   }
 
   /** Links on the way to the root are the administrator's, and followed. */
@@ -187,7 +190,13 @@ class Walk {
   }
 }
 
-async function openFile(disk: Disk, root: string, path: string, signal: AbortSignal): Promise<Reading> {
+async function openFile(
+  platform: Platform,
+  root: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<Reading> {
+  const { disk } = platform;
   const names = path.split("/");
   const file = systemPath(disk, root, names);
   const folder = systemPath(disk, root, names.slice(0, -1));
@@ -201,23 +210,32 @@ async function openFile(disk: Disk, root: string, path: string, signal: AbortSig
     if (!isSameFile(stat, listed))
       throw fileError("source_changing", path, "it was replaced while it was opened");
     signal.throwIfAborted();
-    return new LocalReading(path, opened, stat);
+    return new LocalReading(platform, path, opened, stat);
   } catch (error) {
     opened?.close();
     throw error instanceof DiskError ? fileError(failureCode(error), path, WORDS[error.code], error) : error;
   }
 }
 
+/**
+ * That size and time are still the same proves nothing for a file that was written to moments before it was opened: it
+ * may be written to again within the same tick of the file system's clock (2 s on FAT, some ms elsewhere). Such a file is
+ * hashed while it is read, read once more at the end, and must give the same.
+ */
 class LocalReading implements Reading {
   readonly #path: string;
   readonly #file: OpenFile;
   readonly #begun: FileStat;
+  /** What was read, if the file was written to moments ago. */
+  readonly #fresh: { readonly read: Hash; readonly again: Hash } | null;
   #position = 0;
 
-  constructor(path: string, file: OpenFile, begun: FileStat) {
+  constructor(platform: Platform, path: string, file: OpenFile, begun: FileStat) {
     this.#path = path;
     this.#file = file;
     this.#begun = begun;
+    const isFresh = begun.modifiedMs > platform.clock.now() - FRESH_MS;
+    this.#fresh = isFresh ? { read: platform.hash("sha256"), again: platform.hash("sha256") } : null;
   }
 
   get sizeBytes(): number {
@@ -228,30 +246,48 @@ class LocalReading implements Reading {
   }
 
   async next(into: Uint8Array, signal: AbortSignal): Promise<number> {
-    const wanted = Math.min(into.length, this.sizeBytes - this.#position);
-    for (let filled = 0; filled < wanted;) {
-      signal.throwIfAborted();
-      const count = await this.#read(into.subarray(filled, wanted));
-      if (count === 0) throw fileError("source_changing", this.#path, "it became shorter while it was read");
-      filled += count;
-      this.#position += count;
-    }
-    return wanted;
+    const wanted = into.subarray(0, this.sizeBytes - this.#position);
+    await this.#fill(wanted, this.#position, signal);
+    this.#position += wanted.length;
+    this.#fresh?.read.update(wanted);
+    return wanted.length;
   }
 
-  async unchanged(): Promise<boolean> {
+  async unchanged(signal: AbortSignal): Promise<boolean> {
     const now = this.#file.stat();
     const same =
-      isSameFile(now, this.#begun) && now.sizeBytes === this.sizeBytes && now.modifiedMs === this.modifiedMs;
+      isSameFile(now, this.#begun) &&
+      now.sizeBytes === this.sizeBytes &&
+      now.modifiedMs === this.modifiedMs;
     // The size a system tells may lag behind; a byte behind the end does not lie.
-    return same && (await this.#read(new Uint8Array(1), this.sizeBytes)) === 0;
+    if (!same || (await this.#read(new Uint8Array(1), this.sizeBytes)) !== 0) return false;
+    return this.#fresh === null || (await this.#readsTheSame(this.#fresh, signal));
+  }
+
+  async #readsTheSame(fresh: { readonly read: Hash; readonly again: Hash }, signal: AbortSignal): Promise<boolean> {
+    const piece = new Uint8Array(Math.min(FRESH_PIECE_BYTES, this.sizeBytes));
+    for (let at = 0; at < this.sizeBytes; at += piece.length) {
+      const part = piece.subarray(0, this.sizeBytes - at);
+      await this.#fill(part, at, signal);
+      fresh.again.update(part);
+    }
+    return fresh.read.digest().toHex() === fresh.again.digest().toHex();
   }
 
   close(): void {
     this.#file.close();
   }
 
-  async #read(into: Uint8Array, position = this.#position): Promise<number> {
+  async #fill(into: Uint8Array, position: number, signal: AbortSignal): Promise<void> {
+    for (let filled = 0; filled < into.length; ) {
+      signal.throwIfAborted();
+      const count = await this.#read(into.subarray(filled), position + filled);
+      if (count === 0) throw fileError("source_changing", this.#path, "it became shorter while it was read");
+      filled += count;
+    }
+  }
+
+  async #read(into: Uint8Array, position: number): Promise<number> {
     try {
       return await this.#file.read(into, position);
     } catch (error) {

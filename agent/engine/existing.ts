@@ -73,7 +73,7 @@ export type Decision =
       readonly kind: "compare";
       readonly held: Held;
       readonly sha256: string;
-      readonly whose: "theirs" | "claim";
+      readonly whose: "theirs" | "ours";
     }
   | { readonly kind: "refuse" };
 

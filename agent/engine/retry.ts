@@ -168,7 +168,8 @@ export class Retry {
   async #passGate(signal: AbortSignal): Promise<number> {
     let waitedMs = 0;
     for (;;) {
-      const leftMs = this.#gateMs - this.#clock.monotonic();
+      // Whole milliseconds: a rest too small to be slept would be asked for again and again.
+      const leftMs = Math.ceil(this.#gateMs - this.#clock.monotonic());
       if (leftMs <= 0) return waitedMs;
       waitedMs += leftMs;
       await this.#sleep(leftMs, signal);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { JobReport } from "../../schema/job.ts";
+import { TransferError } from "../connectors/connector.ts";
 import { BLOCK_BYTES, digest, pattern, World } from "./world.ts";
 
 function fill(world: World): void {
@@ -124,4 +125,116 @@ Deno.test("[E2] killed again and again at random it still ends, with the same to
     assert.equal(report.totals.filesCompleted, world.source.files.size, `seed ${seed}`);
     assert.equal(countRepeated(world, "whole"), 0, `seed ${seed}`);
   }
+});
+
+Deno.test("[E19] whatever fails on the way and however often it is killed, totals add up and never fall", async () => {
+  for (let seed = 1; seed <= 80; seed++) {
+    const world = new World(seed);
+    const chance = (of: number) => world.random.next() < of;
+    const count = 5 + Math.floor(world.random.next() * 40);
+    for (let index = 0; index < count; index++) {
+      const sizeBytes = Math.floor(world.random.next() ** 3 * 12 * BLOCK_BYTES);
+      world.source.put(`${index % 4}/${index}`, pattern(seed + index, sizeBytes));
+    }
+    for (const path of world.source.files.keys())
+      if (chance(0.1)) world.destination.plant(path, pattern(1, 33));
+    world.destinationHook = async ({ when }, signal) => {
+      if (chance(0.2)) await world.clock.sleep(world.random.next() * 3_000, signal);
+      // Before: it was not done. After: it was done, and the answer was lost.
+      if (chance(when === "before" ? 0.05 : 0.03)) throw trouble(chance(0.5) ? "backoff" : "throttled");
+    };
+    let report: JobReport | null = null;
+    let last: Record<string, number> = {};
+    for (let lives = 0; report === null; lives++) {
+      world.onPoint = () => {
+        if (lives < 6 && chance(0.01)) world.kill();
+      };
+      const run = world.start({
+        concurrency: 1 + (seed % 5),
+        existing: seed % 2 === 0 ? "overwrite" : "skip_identical",
+      });
+      do {
+        const totals: Record<string, number> = run.progress().totals;
+        for (const [name, value] of Object.entries(last))
+          assert.ok((totals[name] ?? 0) >= value, `seed ${seed}: ${name} fell`);
+        last = totals;
+        report = await world.peek(run, 700);
+      } while (report === null && !world.killed);
+    }
+    assert.equal(report.outcome, "completed", `seed ${seed}: ${JSON.stringify(report.error)}`);
+    assertAddsUp(report);
+    assert.equal(report.totals.filesTotal, count);
+    assert.equal(report.totals.filesVerified, report.totals.filesCompleted);
+    let completed = 0;
+    for (const row of world.manifest()) {
+      if (row["outcome"] !== "completed") continue;
+      completed++;
+      const path = String(row["path"]);
+      assert.deepEqual(
+        world.destination.blobs.get(path)?.bytes,
+        world.source.files.get(path)?.bytes,
+        `seed ${seed}: ${path}`,
+      );
+    }
+    assert.equal(completed, report.totals.filesCompleted, `seed ${seed}`);
+    if (seed % 2 === 0)
+      assert.equal(
+        report.totals.filesCompleted,
+        count,
+        `seed ${seed}: ${JSON.stringify(world.told.slice(-3))}`,
+      );
+  }
+});
+
+function trouble(kind: "backoff" | "throttled"): TransferError {
+  return new TransferError({ scope: "file", code: "destination_unreachable" }, "Cannot reach it: a test", {
+    retry: { kind, afterMs: null },
+  });
+}
+
+Deno.test("[E20] completed moves while the job runs, in listing pages and not by a request for each small file", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 400; index++)
+    world.source.put(`f${String(index).padStart(3, "0")}`, pattern(index, 10));
+  let finds = 0;
+  world.destinationHook = async ({ operation, when }, signal) => {
+    if (operation === "find") finds++;
+    if (operation === "write_whole" && when === "before") await world.clock.sleep(300, signal);
+  };
+  const run = world.start();
+  const seen = new Set<number>();
+  let report: JobReport | null = null;
+  while (report === null) {
+    report = await world.peek(run, 1_000);
+    seen.add(run.progress().totals.filesCompleted);
+  }
+  assert.equal(report.totals.filesVerified, 400);
+  assert.ok(seen.size > 8, `only ${seen.size} steps`);
+  assert.equal(finds, 0);
+});
+
+Deno.test("[E21] a run holds no more blocks in memory than its streams and one", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 6; index++) world.source.put(`f${index}`, pattern(index, 40 * BLOCK_BYTES));
+  const buffers = new Set<ArrayBufferLike>();
+  let sending = 0;
+  let sendingMax = 0;
+  const { writeBlock } = world.destination;
+  world.destination.writeBlock = async (...parameters) => {
+    buffers.add(parameters[2].buffer);
+    sendingMax = Math.max(sendingMax, ++sending);
+    try {
+      return await writeBlock.apply(world.destination, parameters);
+    } finally {
+      sending--;
+    }
+  };
+  world.destinationHook = async ({ operation, when }, signal) => {
+    if (operation === "write_block" && when === "before")
+      await world.clock.sleep(10 + world.random.next() * 100, signal);
+  };
+  const report = await world.end(world.start({ concurrency: 4 }));
+  assert.equal(report?.totals.filesCompleted, 6);
+  assert.equal(sendingMax, 4);
+  assert.equal(buffers.size, 5);
 });

@@ -382,7 +382,7 @@ export class Uploader {
   }
 
   async #assertUnchanged(reading: Reading, entry: Entry): Promise<void> {
-    if (!(await reading.unchanged())) throw sourceChanging(entry.path);
+    if (!(await reading.unchanged(this.#input.control.stopped))) throw sourceChanging(entry.path);
   }
 
   #metadata(row: EntryRow, sha256: string) {

@@ -16,7 +16,7 @@ import {
   type Random,
   type SqlRow,
 } from "../platform.ts";
-import { seededRandom, settle, VirtualClock, virtualPlatform } from "../virtual.ts";
+import { seededRandom, VirtualClock, virtualPlatform } from "../virtual.ts";
 import { type Run, type RunEvent, startRun } from "./run.ts";
 
 export const BLOCK_BYTES = 1_024;
@@ -48,7 +48,8 @@ class Life {
 export class World {
   readonly clock = new VirtualClock();
   readonly random: Random;
-  readonly source = new MemorySource();
+  /** Pages so small that a scan has many. */
+  readonly source = new MemorySource({ pageItems: 7 });
   readonly destination = new MemoryDestination({
     limits: { blockBytesMax: BLOCK_BYTES, blockCountMax: 50_000, wholeBytesMax: BLOCK_BYTES },
     md5: (bytes) => digest("md5", bytes),
@@ -115,8 +116,15 @@ export class World {
     throw new Error("The run hangs");
   }
 
-  async settle(): Promise<void> {
-    await settle();
+  /** Lets some time pass; the report if the run has ended by then. */
+  async peek(run: Run, ms: number): Promise<JobReport | null> {
+    let report: JobReport | null = null;
+    run.finished.then(
+      (ended) => (report = ended),
+      () => {},
+    );
+    await this.clock.advance(ms);
+    return this.killed ? null : report;
   }
 
   manifest(): Record<string, unknown>[] {

@@ -40,82 +40,107 @@ describe.for([
   const executable = kind === "compiled" ? buildExecutable() : null;
   const isMissing = kind === "compiled" && executable === null;
 
-  test.skipIf(isMissing)(`[K9] a person migrates a folder in the browser, ${kind}${isMissing ? " (skipped: no base for deno compile)" : ""}`, async () => {
-    const source = join(world.folder, `tree-${name}`);
-    mkdirSync(source);
-    const tree = makeSourceTree(source, { largeBytes: LARGE_BYTES });
-    const container = `browser-${name}`;
-    const page = await browser.newPage({ viewport: DESK, colorScheme: "dark" });
-    const complaints = watchComplaints(page);
-    const see = page.getByTestId.bind(page);
+  test.skipIf(isMissing)(
+    `[K9] a person migrates a folder in the browser, ${kind}${isMissing ? " (skipped: no base for deno compile)" : ""}`,
+    async () => {
+      const source = join(world.folder, `tree-${name}`);
+      mkdirSync(source);
+      const tree = makeSourceTree(source, { largeBytes: LARGE_BYTES });
+      const container = `browser-${name}`;
+      const page = await browser.newPage({ viewport: DESK, colorScheme: "dark" });
+      const complaints = watchComplaints(page);
+      const see = page.getByTestId.bind(page);
 
-    // Each run is an organization of its own, so the set-up checklist is whole again.
-    const person = { tenant: `tenant-${name}`, name: "Tess Technician", email: "tess@example.com" };
-    await page.goto(ApiClient.signInLink(world.controlPlane.url, world.devSecret, person));
-    await page.waitForURL(`${world.controlPlane.url}/`);
-    await expectVisible(page, "setup");
+      // Each run is an organization of its own, so the set-up checklist is whole again.
+      const person = { tenant: `tenant-${name}`, name: "Tess Technician", email: "tess@example.com" };
+      await page.goto(ApiClient.signInLink(world.controlPlane.url, world.devSecret, person));
+      await page.waitForURL(`${world.controlPlane.url}/`);
+      await expectVisible(page, "setup");
 
-    await page.goto(`${world.controlPlane.url}/agents/register`);
-    await see("generate-code").click();
-    const code = (await see("registration-code").textContent())?.trim() ?? "";
-    expect(code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/);
-    const words = ["--register", code, "--url", world.controlPlane.url, "--name", `PC ${name}`];
-    const agent = world.runAgent(`browser-${name}`, words, executable);
-    await expectVisible(page, "agent-registered", 60_000);
+      await page.goto(`${world.controlPlane.url}/agents/register`);
+      await see("generate-code").click();
+      const code = (await see("registration-code").textContent())?.trim() ?? "";
+      expect(code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}$/);
+      const words = ["--register", code, "--url", world.controlPlane.url, "--name", `PC ${name}`];
+      const agent = world.runAgent(`browser-${name}`, words, executable);
+      await expectVisible(page, "agent-registered", 60_000);
 
-    await page.goto(`${world.controlPlane.url}/clients`);
-    await see("new-client").first().click();
-    await see("client-name").fill("Acme Corp");
-    await see("save-client").click();
-    await page.waitForURL(/clients\/cli_/);
+      await page.goto(`${world.controlPlane.url}/clients`);
+      await see("new-client").first().click();
+      await see("client-name").fill("Acme Corp");
+      await see("save-client").click();
+      await page.waitForURL(/clients\/cli_/);
 
-    await page.goto(`${world.controlPlane.url}/projects/new`);
-    await see("connection-add").click();
-    await see("connection-name").fill("Acme's storage");
-    await see("connection-string").fill(world.connectionString);
-    await see("save-connection").click();
-    await see("connection-dialog").waitFor({ state: "detached" });
-    await see("project-name").fill("Files to Azure");
-    await see("project-client").selectOption({ label: "Acme Corp" });
-    await see("container-new").or(see("container-name")).first().waitFor();
-    if (await see("container-new").isVisible()) await see("container-new").click();
-    await see("container-name").fill(container);
-    await see("save-project").click();
-    await page.waitForURL(/projects\/prj_/);
+      await page.goto(`${world.controlPlane.url}/projects/new`);
+      await see("connection-add").click();
+      await see("connection-name").fill("Acme's storage");
+      await see("connection-string").fill(world.connectionString);
+      await see("save-connection").click();
+      await see("connection-dialog").waitFor({ state: "detached" });
+      await see("project-name").fill("Files to Azure");
+      await see("project-client").selectOption({ label: "Acme Corp" });
+      // Until the containers are listed it is not known whether there is one to choose.
+      await page
+        .locator('[data-testid="container-name"], [data-testid="container-select"]:enabled')
+        .waitFor();
+      if (await see("container-new").isVisible()) await see("container-new").click();
+      await see("container-name").fill(container);
+      await see("save-project").click();
+      await page.waitForURL(/projects\/prj_/);
 
-    await see("new-job").first().click();
-    await see("job-name").fill("All files");
-    await see("job-source").fill(source);
-    await see("save-job").click();
-    await page.waitForURL(/jobs\/job_/);
-    const jobUrl = page.url();
-    const moved = await watchPercent(page);
-    await page.screenshot({ path: join(SCREENSHOTS, `job-${name}-desk.png`), fullPage: true });
+      await see("new-job").first().click();
+      await see("job-name").fill("All files");
+      await see("job-source").fill(source);
+      await see("save-job").click();
+      await page.waitForURL(/jobs\/job_/);
+      const jobUrl = page.url();
+      const moved = await watchPercent(page);
+      await page.screenshot({ path: join(SCREENSHOTS, `job-${name}-desk.png`), fullPage: true });
 
-    expect(moved.filter((percent) => percent > 0 && percent < 100).length).toBeGreaterThanOrEqual(2);
-    expect(moved).toEqual(moved.toSorted((a, b) => a - b));
-    await expectVisible(page, "report");
-    const count = tree.expected.size;
-    expect(await see("report-files").textContent()).toBe(String(count));
-    expect(await see("report-failed").textContent()).toBe("1");
-    expect(await see("report-verified").textContent()).toBe(String(count));
-    expect(await see("failure").allTextContents()).toEqual([expect.stringContaining("private/unreadable.txt")]);
+      expect(moved.filter((percent) => percent > 0 && percent < 100).length).toBeGreaterThanOrEqual(2);
+      expect(moved).toEqual(moved.toSorted((a, b) => a - b));
+      await expectVisible(page, "report");
+      const count = tree.expected.size;
+      expect(await see("report-files").textContent()).toBe(String(count));
+      expect(await see("report-failed").textContent()).toBe("1");
+      expect(await see("report-verified").textContent()).toBe(String(count));
+      expect(await see("failure").allTextContents()).toEqual([
+        expect.stringContaining("private/unreadable.txt"),
+      ]);
 
-    const blobs = await world.downloadAll(container);
-    expect(blobs).toEqual(tree.expected);
-    expect(blobs.size).toBeGreaterThanOrEqual(300);
-    expect(agent.exitCode).toBeNull();
+      const blobs = await world.downloadAll(container);
+      expect(blobs).toEqual(tree.expected);
+      expect(blobs.size).toBeGreaterThanOrEqual(300);
+      expect(agent.exitCode).toBeNull();
 
-    await page.setViewportSize(PHONE);
-    for (const path of ["/", "/clients", "/projects", "/projects/new", "/jobs", "/jobs/new", "/agents", "/agents/register", "/settings", new URL(jobUrl).pathname]) {
-      await page.goto(world.controlPlane.url + path);
-      await page.waitForLoadState("networkidle");
-      await page.screenshot({ path: join(SCREENSHOTS, `phone${path.replaceAll("/", "-")}.png`.replace(/job_\w+/, "job")), fullPage: true });
-      expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(PHONE.width);
-    }
-    expect(complaints).toEqual([]);
-    await page.close();
-  }, 240_000);
+      await page.setViewportSize(PHONE);
+      for (const path of [
+        "/",
+        "/clients",
+        "/projects",
+        "/projects/new",
+        "/jobs",
+        "/jobs/new",
+        "/agents",
+        "/agents/register",
+        "/settings",
+        new URL(jobUrl).pathname,
+      ]) {
+        await page.goto(world.controlPlane.url + path);
+        await page.waitForLoadState("networkidle");
+        await page.screenshot({
+          path: join(SCREENSHOTS, `phone${path.replaceAll("/", "-")}.png`.replace(/job_\w+/, "job")),
+          fullPage: true,
+        });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(
+          PHONE.width,
+        );
+      }
+      expect(complaints).toEqual([]);
+      await page.close();
+    },
+    240_000,
+  );
 });
 
 async function expectVisible(page: Page, testId: string, limitMs = 20_000): Promise<void> {

@@ -20,7 +20,11 @@ test("[K1] a job whose agent is killed three times and whose control plane once 
   const source = join(world.folder, "source");
   mkdirSync(source);
   // One file of 40 blocks, some of a few, many of one.
-  const tree = makePlainTree(source, [40 * MIB, ...Array.from({ length: 6 }, () => 3 * MIB + 7), ...Array.from({ length: 60 }, () => 100_000)]);
+  const tree = makePlainTree(source, [
+    40 * MIB,
+    ...Array.from({ length: 6 }, () => 3 * MIB + 7),
+    ...Array.from({ length: 60 }, () => 100_000),
+  ]);
   const proxy = await startStorageProxy(world.connectionString);
   world.onStop(() => proxy.stop());
   proxy.delayMs = 120;
@@ -34,12 +38,18 @@ test("[K1] a job whose agent is killed three times and whose control plane once 
   const writes = () => [...proxy.accepted.values()].reduce((sum, times) => sum + times, 0);
   const total = 40 + 6 * 4 + 60;
   for (const share of [0.2, 0.4, 0.6]) {
-    await waitFor("Progress", async () => (writes() >= total * share ? true : undefined), { limitMs: 60_000, child: agent });
+    await waitFor("Progress", async () => (writes() >= total * share ? true : undefined), {
+      limitMs: 60_000,
+      child: agent,
+    });
     agent.kill("SIGKILL");
     await agent.exited;
     agent = world.runAgent("survivor", ["start"]);
   }
-  await waitFor("Progress", async () => (writes() >= total * 0.75 ? true : undefined), { limitMs: 60_000, child: agent });
+  await waitFor("Progress", async () => (writes() >= total * 0.75 ? true : undefined), {
+    limitMs: 60_000,
+    child: agent,
+  });
   await world.restartControlPlane();
   proxy.delayMs = 0;
 

@@ -1,6 +1,14 @@
 /** Source trees of the end-to-end tests, with names and sizes that have broken other tools, made from a seed. */
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 
 export interface SourceTree {
@@ -42,7 +50,8 @@ export function makeSourceTree(root: string, options: { largeBytes: number }): S
     bytes += content.length;
   };
 
-  for (let index = 0; index < 300; index++) put(`many/${index % 12}/file-${index}.bin`, random(1 + ((index * 977) % 20_000)));
+  for (let index = 0; index < 300; index++)
+    put(`many/${index % 12}/file-${index}.bin`, random(1 + ((index * 977) % 20_000)));
   for (const name of ODD_NAMES) put(`odd names/${name}`, random(100));
   // One name in two normal forms: two files to Linux and to Blob, and both must arrive.
   put("twins/caf\u00e9.txt", random(64));
@@ -62,7 +71,10 @@ export function makeSourceTree(root: string, options: { largeBytes: number }): S
 }
 
 /** Files of given sizes below `root`; the path tells the size. */
-export function makePlainTree(root: string, sizes: readonly number[]): Pick<SourceTree, "root" | "expected" | "bytes"> {
+export function makePlainTree(
+  root: string,
+  sizes: readonly number[],
+): Pick<SourceTree, "root" | "expected" | "bytes"> {
   const expected = new Map<string, string>();
   const random = seededBytes(11);
   sizes.forEach((size, index) => {

@@ -33,7 +33,9 @@ function slowProject(container: string): Promise<Project> {
 test("[K2] a paused job sends nothing, and resumed it completes with nothing sent twice", async () => {
   const tree = makePlainTree(source("paused"), [30 * MIB, 100, 200]);
   proxy.delayMs = 100;
-  const job = await world.makeJob(await slowProject("paused"), agentId, tree.root, { options: { concurrency: 2, chunkSizeMiB: 1 } });
+  const job = await world.makeJob(await slowProject("paused"), agentId, tree.root, {
+    options: { concurrency: 2, chunkSizeMiB: 1 },
+  });
   await world.jobUntil(job.id, "running", ({ status }) => status === "running");
   await expect.poll(() => proxy.acceptedBytes(), { timeout: 20_000 }).toBeGreaterThan(3 * MIB);
   await world.api.post(`/api/jobs/${job.id}/pause`);
@@ -53,9 +55,14 @@ test("[K2] a paused job sends nothing, and resumed it completes with nothing sen
 }, 120_000);
 
 test("[K3] a cancelled job is cancelled at once, stops sending, and leaves no half file; retried it skips what is there", async () => {
-  const tree = makePlainTree(source("cancelled"), [30 * MIB, ...Array.from({ length: 20 }, (_, index) => 1_000 + index)]);
+  const tree = makePlainTree(source("cancelled"), [
+    30 * MIB,
+    ...Array.from({ length: 20 }, (_, index) => 1_000 + index),
+  ]);
   proxy.delayMs = 100;
-  const job = await world.makeJob(await slowProject("cancelled"), agentId, tree.root, { options: { concurrency: 2, chunkSizeMiB: 1 } });
+  const job = await world.makeJob(await slowProject("cancelled"), agentId, tree.root, {
+    options: { concurrency: 2, chunkSizeMiB: 1 },
+  });
   await world.jobUntil(job.id, "running", ({ status }) => status === "running");
   await expect.poll(() => proxy.acceptedBytes(), { timeout: 20_000 }).toBeGreaterThan(40 * MIB);
   expect((await world.api.post<{ status: string }>(`/api/jobs/${job.id}/cancel`)).status).toBe("cancelled");
@@ -64,11 +71,16 @@ test("[K3] a cancelled job is cancelled at once, stops sending, and leaves no ha
   const sent = proxy.acceptedBytes();
   await new Promise((done) => setTimeout(done, 1_000));
   expect(proxy.acceptedBytes()).toBe(sent);
-  for (const [name, digest] of await world.downloadAll("cancelled")) expect(tree.expected.get(name)).toBe(digest);
+  for (const [name, digest] of await world.downloadAll("cancelled"))
+    expect(tree.expected.get(name)).toBe(digest);
 
   proxy.delayMs = 0;
   await world.api.post(`/api/jobs/${job.id}/retry`);
-  const retried = await world.jobUntil(job.id, "completed", ({ status, epoch }) => status === "completed" && epoch === 2);
+  const retried = await world.jobUntil(
+    job.id,
+    "completed",
+    ({ status, epoch }) => status === "completed" && epoch === 2,
+  );
   expect(retried.totals.filesCompleted + retried.totals.filesSkipped).toBe(21);
   expect(await world.downloadAll("cancelled")).toEqual(tree.expected);
 }, 120_000);
@@ -85,7 +97,11 @@ test("[K4] storage that denies access fails the job with a code and a sentence, 
   expect((await world.api.get<Agent>(`/api/agents/${agentId}`)).status).toBe("online");
 
   await world.api.post(`/api/jobs/${job.id}/retry`);
-  const retried = await world.jobUntil(job.id, "completed", ({ status, epoch }) => status === "completed" && epoch === 2);
+  const retried = await world.jobUntil(
+    job.id,
+    "completed",
+    ({ status, epoch }) => status === "completed" && epoch === 2,
+  );
   expect(retried.totals).toMatchObject({ filesCompleted: 2, filesFailed: 0 });
 }, 120_000);
 
@@ -121,7 +137,11 @@ test("[K7] an unknown, a used and a malformed code get one same answer, exit cod
   await expect.poll(async () => first.output(), { timeout: 20_000 }).toMatch(/Demo MSP/);
   await first.stop();
   const answers: string[] = [];
-  for (const [name, code] of [["code-used", used], ["code-unknown", "ABCD-EFGH"], ["code-nonsense", "no"]] as const) {
+  for (const [name, code] of [
+    ["code-used", used],
+    ["code-unknown", "ABCD-EFGH"],
+    ["code-nonsense", "no"],
+  ] as const) {
     const agent = world.runAgent(name, ["--register", code, "--url", world.controlPlane.url]);
     expect(await agent.exited).toBe(2);
     answers.push(agent.output().trim());

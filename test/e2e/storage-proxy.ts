@@ -42,13 +42,22 @@ export async function startStorageProxy(connectionString: string): Promise<Stora
     const chunks: Buffer[] = [];
     incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
     incoming.on("end", () => {
-      setTimeout(() => forward(incoming, Buffer.concat(chunks), answer), incoming.method === "PUT" ? proxy.delayMs : 0);
+      setTimeout(
+        () => forward(incoming, Buffer.concat(chunks), answer),
+        incoming.method === "PUT" ? proxy.delayMs : 0,
+      );
     });
   });
 
   function forward(incoming: IncomingMessage, body: Buffer, answer: ServerResponse): void {
     const outgoing = request(
-      { host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: { ...incoming.headers, host: target.host } },
+      {
+        host: target.hostname,
+        port: target.port,
+        method: incoming.method,
+        path: incoming.url,
+        headers: { ...incoming.headers, host: target.host },
+      },
       (response) => {
         if (response.statusCode === 201) count(incoming, body.length);
         answer.writeHead(response.statusCode ?? 502, response.headers);
@@ -62,7 +71,8 @@ export async function startStorageProxy(connectionString: string): Promise<Stora
   function count(incoming: IncomingMessage, bytes: number): void {
     const url = new URL(incoming.url ?? "", target);
     const kind = url.searchParams.get("comp");
-    if (incoming.method !== "PUT" || url.searchParams.has("restype") || (kind !== null && kind !== "block")) return;
+    if (incoming.method !== "PUT" || url.searchParams.has("restype") || (kind !== null && kind !== "block"))
+      return;
     const key = `${decodeURIComponent(url.pathname)}\n${url.searchParams.get("blockid") ?? ""}`;
     accepted.set(key, (accepted.get(key) ?? 0) + 1);
     acceptedBytes += bytes;
@@ -78,6 +88,8 @@ function deny(incoming: IncomingMessage, answer: ServerResponse): void {
   incoming.resume();
   incoming.on("end", () => {
     answer.writeHead(403, { "x-ms-error-code": "AuthorizationFailure", "content-type": "application/xml" });
-    answer.end("<?xml version=\"1.0\"?><Error><Code>AuthorizationFailure</Code><Message>Denied</Message></Error>");
+    answer.end(
+      '<?xml version="1.0"?><Error><Code>AuthorizationFailure</Code><Message>Denied</Message></Error>',
+    );
   });
 }

@@ -7,7 +7,15 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
-import type { Agent, Client, Connection, ContainerList, Job, Project, RegistrationCodeMade } from "../../schema/api.ts";
+import type {
+  Agent,
+  Client,
+  Connection,
+  ContainerList,
+  Job,
+  Project,
+  RegistrationCodeMade,
+} from "../../schema/api.ts";
 import { isFinal } from "../../schema/job.ts";
 import { startAgent, type AgentProcess } from "../../tools/stack/agent-process.ts";
 import { ApiClient } from "../../tools/stack/api-client.ts";
@@ -102,12 +110,18 @@ export class World {
   }
 
   /** Registers an agent and waits until it is online. */
-  async registerAgent(name: string, executable: string | null = null): Promise<{ agent: AgentProcess; agentId: string }> {
+  async registerAgent(
+    name: string,
+    executable: string | null = null,
+  ): Promise<{ agent: AgentProcess; agentId: string }> {
     const words = ["--register", await this.newCode(), "--url", this.controlPlane.url, "--name", name];
     const agent = this.runAgent(name, words, executable);
     const online = await waitFor(
       `Agent ${name}`,
-      async () => (await this.api.list<Agent>("/api/agents")).find((one) => one.name === name && one.status === "online"),
+      async () =>
+        (await this.api.list<Agent>("/api/agents")).find(
+          (one) => one.name === name && one.status === "online",
+        ),
       { limitMs: 60_000, child: agent, stepMs: 200 },
     );
     return { agent, agentId: online.id };
@@ -118,13 +132,31 @@ export class World {
     const { id: clientId } = await this.api.post<Client>("/api/clients", { name: `Client of ${container}` });
     const connection = { kind: "connection_string", name: container, connectionString };
     const { id: connectionId } = await this.api.post<Connection>("/api/storage-connections", connection);
-    await this.api.post<ContainerList>(`/api/storage-connections/${connectionId}/containers`, { name: container });
-    const project = { clientId, type: "file_migration", name: container, storage: { connectionId, container } };
+    await this.api.post<ContainerList>(`/api/storage-connections/${connectionId}/containers`, {
+      name: container,
+    });
+    const project = {
+      clientId,
+      type: "file_migration",
+      name: container,
+      storage: { connectionId, container },
+    };
     return await this.api.post<Project>("/api/projects", project);
   }
 
-  async makeJob(project: Project, agentId: string, path: string, more: Record<string, unknown> = {}): Promise<Job> {
-    const body = { projectId: project.id, agentId, name: "Job", type: "migrate_files", source: { kind: "local", path } };
+  async makeJob(
+    project: Project,
+    agentId: string,
+    path: string,
+    more: Record<string, unknown> = {},
+  ): Promise<Job> {
+    const body = {
+      projectId: project.id,
+      agentId,
+      name: "Job",
+      type: "migrate_files",
+      source: { kind: "local", path },
+    };
     return await this.api.post<Job>("/api/jobs", { ...body, ...more });
   }
 
@@ -133,7 +165,12 @@ export class World {
   }
 
   /** Waits for a state of a job, asking the public API. */
-  async jobUntil(id: string, what: string, holds: (job: Job) => boolean, limitMs = FINAL_LIMIT_MS): Promise<Job> {
+  async jobUntil(
+    id: string,
+    what: string,
+    holds: (job: Job) => boolean,
+    limitMs = FINAL_LIMIT_MS,
+  ): Promise<Job> {
     return await waitFor(
       `Job ${id} ${what}`,
       async () => {

@@ -16,7 +16,9 @@ export class ApiError extends Error {
   readonly body: ErrorBody;
   constructor(request: string, status: number, body: ErrorBody) {
     const fields = Object.entries((body.details?.["fields"] ?? {}) as Record<string, string>);
-    super(`${request}: ${[body.error, ...fields.map(([field, message]) => `${field}: ${message}`)].join("; ")}`);
+    super(
+      `${request}: ${[body.error, ...fields.map(([field, message]) => `${field}: ${message}`)].join("; ")}`,
+    );
     this.status = status;
     this.body = body;
   }
@@ -46,11 +48,16 @@ export class ApiClient {
   async signIn(secret: string, person: Person = {}): Promise<void> {
     let next: string | null = ApiClient.signInLink(this.url, secret, person);
     for (let step = 0; next !== null && step < 3; step++) {
-      const response: Response = await fetch(next, { redirect: "manual", headers: this.#headers(), ...limit() });
+      const response: Response = await fetch(next, {
+        redirect: "manual",
+        headers: this.#headers(),
+        ...limit(),
+      });
       await response.arrayBuffer();
       this.#keepCookies(response);
       const location: string | null = response.headers.get("location");
-      if (response.status >= 400) throw new Error(`Cannot sign in: the development Hub answered ${response.status}`);
+      if (response.status >= 400)
+        throw new Error(`Cannot sign in: the development Hub answered ${response.status}`);
       next = location === null || location === "/" ? null : new URL(location, this.url).href;
     }
   }
@@ -135,7 +142,11 @@ function errorOf(text: string): ErrorBody {
   try {
     return JSON.parse(text) as ErrorBody;
   } catch {
-    return { error: "The server answered with something else than JSON", code: "INTERNAL_ERROR", details: null };
+    return {
+      error: "The server answered with something else than JSON",
+      code: "INTERNAL_ERROR",
+      details: null,
+    };
   }
 }
 

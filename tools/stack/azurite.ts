@@ -6,7 +6,8 @@ import { startChild, waitFor } from "./children.ts";
 
 /** The account and key every emulator has; published by Microsoft, no secret. */
 export const EMULATOR_ACCOUNT = "devstoreaccount1";
-export const EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+export const EMULATOR_KEY =
+  "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 const START_LIMIT_MS = 60_000;
 
@@ -26,9 +27,12 @@ export async function startAzurite(options: { dataDir: string; port?: number }):
       "--silent",
       "--skipApiVersionCheck",
       "--disableTelemetry",
-      ...["--blobHost", "127.0.0.1"],
-      ...["--blobPort", String(options.port ?? 0)],
-      ...["--location", options.dataDir],
+      "--blobHost",
+      "127.0.0.1",
+      "--blobPort",
+      String(options.port ?? 0),
+      "--location",
+      options.dataDir,
     ],
     logFile: join(options.dataDir, "azurite.log"),
   });

@@ -57,7 +57,10 @@ async function findBrowser(): Promise<BrowserProgram> {
   const asked = process.env["CHROMIUM"];
   if (asked !== undefined && asked !== "") {
     await access(asked, constants.X_OK).catch((cause: unknown) => {
-      throw new Error(`Cannot use the browser that CHROMIUM names: "${asked}" is not there or may not be run`, { cause });
+      throw new Error(
+        `Cannot use the browser that CHROMIUM names: "${asked}" is not there or may not be run`,
+        { cause },
+      );
     });
     return { path: asked, env: {}, args: [] };
   }
@@ -81,12 +84,15 @@ async function unpackBrowser(): Promise<BrowserProgram> {
           createBrotliDecompress(),
           createWriteStream(join(work, "chromium"), { mode: 0o755 }),
         ),
-        ...["al2023", "fonts", "swiftshader"].map((name) => unpackTar(join(source, `bin/${name}.tar.br`), work)),
+        ...["al2023", "fonts", "swiftshader"].map((name) =>
+          unpackTar(join(source, `bin/${name}.tar.br`), work),
+        ),
       ]);
       await writeFile(join(work, "fontconfig.xml"), fontConfiguration(folder));
       await rename(work, folder);
     } catch (error) {
-      if (!existsSync(folder)) throw new Error(`Cannot unpack the browser into "${folder}"`, { cause: error });
+      if (!existsSync(folder))
+        throw new Error(`Cannot unpack the browser into "${folder}"`, { cause: error });
     } finally {
       await rm(work, { recursive: true, force: true });
     }

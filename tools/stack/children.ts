@@ -95,15 +95,22 @@ export async function waitFor<Answer>(
     const answer = await ask();
     if (answer !== undefined) return answer;
     const code = options.child?.exitCode ?? null;
-    if (code !== null) throw new Error(`${what} stopped with exit code ${code}:\n${options.child?.lastLines()}`);
+    if (code !== null)
+      throw new Error(`${what} stopped with exit code ${code}:\n${options.child?.lastLines()}`);
     await new Promise((done) => setTimeout(done, options.stepMs ?? 100));
   }
   // Nobody else holds it, so nobody else would stop it.
   options.child?.kill("SIGKILL");
-  throw new Error(`${what} was not there after ${options.limitMs / 1000} s:\n${options.child?.lastLines() ?? ""}`);
+  throw new Error(
+    `${what} was not there after ${options.limitMs / 1000} s:\n${options.child?.lastLines() ?? ""}`,
+  );
 }
 
-const SIGNALS: Partial<Record<NodeJS.Signals, number>> & { SIGKILL: number } = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
+const SIGNALS: Partial<Record<NodeJS.Signals, number>> & { SIGKILL: number } = {
+  SIGINT: 2,
+  SIGKILL: 9,
+  SIGTERM: 15,
+};
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;

@@ -27,16 +27,31 @@ export async function startControlPlane(options: {
   const lines = Object.entries(options.secrets).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(secretsFile, lines.join(""), { mode: 0o600 });
 
-  const migrate = wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], options.dataDir);
+  const migrate = wrangler(
+    ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
+    options.dataDir,
+  );
   if ((await migrate.exited) !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
   const child = wrangler(
-    ["dev", "--persist-to", state, "--port", String(options.port), "--env-file", secretsFile, "--log-level", "warn"],
+    [
+      "dev",
+      "--persist-to",
+      state,
+      "--port",
+      String(options.port),
+      "--env-file",
+      secretsFile,
+      "--log-level",
+      "warn",
+    ],
     options.dataDir,
   );
   const url = `http://127.0.0.1:${options.port}`;
   await waitFor("The control plane", () => askHealth(url), { limitMs: START_LIMIT_MS, child });
   const tick = async () => {
-    const answer = await fetch(`${url}/cdn-cgi/local/scheduled?cron=*+*+*+*+*`, { signal: AbortSignal.timeout(10_000) });
+    const answer = await fetch(`${url}/cdn-cgi/local/scheduled?cron=*+*+*+*+*`, {
+      signal: AbortSignal.timeout(10_000),
+    });
     await answer.arrayBuffer();
   };
   // A tick that fails is made good by the next one.

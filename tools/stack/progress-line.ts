@@ -44,7 +44,8 @@ function describeProgress(job: LiveJob): string {
   const { totals } = job;
   const doneBytes = totals.bytesCompleted + totals.bytesSkipped + totals.bytesFailed + job.bytesInFlight;
   const doneFiles = totals.filesCompleted + totals.filesSkipped + totals.filesFailed;
-  const percent = totals.bytesTotal === 0 ? 0 : Math.min(100, Math.floor((100 * doneBytes) / totals.bytesTotal));
+  const percent =
+    totals.bytesTotal === 0 ? 0 : Math.min(100, Math.floor((100 * doneBytes) / totals.bytesTotal));
   const parts = [
     job.status.padEnd(9),
     job.status === "scanning" ? "" : `${percent} %`,
@@ -69,11 +70,20 @@ export function describeReport(job: Job): string {
     ["duration", `${seconds.toFixed(1)} s`],
     ["speed", `${rate} Mbps`],
     ["failed", String(totals.filesFailed)],
-    ["verified", `${totals.filesVerified} of ${totals.filesCompleted}${report?.verification === "chain" ? " (the storage was asked afterwards)" : ""}`],
+    [
+      "verified",
+      `${totals.filesVerified} of ${totals.filesCompleted}${report?.verification === "chain" ? " (the storage was asked afterwards)" : ""}`,
+    ],
   ];
-  if (report?.manifest) rows.push(["manifest", `SHA-256 ${report.manifest.sha256}, ${report.manifest.rows} lines`]);
+  if (report?.manifest)
+    rows.push(["manifest", `SHA-256 ${report.manifest.sha256}, ${report.manifest.rows} lines`]);
   const heading = `Report: ${job.name}`;
-  return ["", heading, "─".repeat(heading.length), ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`)].join("\n");
+  return [
+    "",
+    heading,
+    "─".repeat(heading.length),
+    ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`),
+  ].join("\n");
 }
 
 /** Decimal units, as storage is sold and billed. */

@@ -12,6 +12,16 @@ test("[U14] the bar is done bytes and bytes in flight of all bytes", () => {
   expect(figuresOf(told(), heard({ totals, bytesInFlight: 150 })).fraction).toBe(0.7);
 });
 
+test("[U14] bytes in flight count while paused and no longer at the end", () => {
+  const totals = totalsWith({ bytesCompleted: 400 });
+  expect(figuresOf(told({ totals }), heard({ totals, status: "paused", bytesInFlight: 100 })).fraction).toBe(
+    0.5,
+  );
+  expect(
+    figuresOf(told({ totals, status: "cancelled" }), heard({ totals, bytesInFlight: 100 })).fraction,
+  ).toBe(0.4);
+});
+
 test("[U14] the bar is full only when the job is completed, and unknown while the source is scanned", () => {
   const totals = totalsWith({ bytesCompleted: 1_000, filesCompleted: 10 });
   expect(figuresOf(told({ totals }), undefined).fraction).toBeLessThan(1);

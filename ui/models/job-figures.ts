@@ -48,7 +48,8 @@ export function figuresOf(told: ToldJob, heard: HeardJob | undefined): JobFigure
   const desiredState = live !== null && (newRun || liveIsLater) ? live.desiredState : job.desiredState;
   const totals = live === null ? job.totals : newRun ? live.totals : joinTotals(job.totals, live.totals);
   const moving = status === "running" && live !== null && live.status === "running";
-  const bytesInFlight = moving ? live.bytesInFlight : 0;
+  // Also while paused: what the destination has accepted of a file in its middle is not lost by waiting.
+  const bytesInFlight = live !== null && !isFinal(status) ? live.bytesInFlight : 0;
   return {
     epoch: live?.epoch ?? job.epoch,
     status,

@@ -37,7 +37,7 @@ const encode = (value: unknown) =>
     .replaceAll("/", "_")
     .replaceAll("=", "");
 
-async function refusalOf(token: string, secret: string | undefined = SECRET): Promise<Refusal | null> {
+async function refusalOf(token: string, secret: string = SECRET): Promise<Refusal | null> {
   try {
     await verifyHubToken(token, secret, NOW_MS);
     return null;
@@ -181,7 +181,6 @@ describe("bad tokens", () => {
   });
 
   test("[S2] without a secret, or with one that is too short, no token is accepted", async () => {
-    expect(await refusalOf(await sign(GOOD), undefined)).toBeNull();
     for (const secret of ["", "x".repeat(31)]) {
       expect(await refusalOf(await sign(GOOD), secret)).toBe("not_configured");
     }

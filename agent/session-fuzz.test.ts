@@ -1,0 +1,402 @@
+/**
+ * Session, runner and state together, against a hub in memory, with frames that are lost, doubled and late, sockets that
+ * break, and kills between any two steps. Everything is drawn from a seed; a seed that failed once stays in the list.
+ */
+import assert from "node:assert/strict";
+import { FINAL_STATUSES, NO_FILTERS, ZERO_TOTALS, type JobConfig, type JobReport } from "../schema/job.ts";
+import {
+  HEARTBEAT,
+  HEARTBEAT_ANSWER,
+  readAgentFrame,
+  type AgentMessage,
+  type Desired,
+  type HubMessage,
+} from "../schema/protocol.ts";
+import type { Destination, Source } from "./connectors/connector.ts";
+import type { Run, RunEvent, RunInput, RunProgress } from "./engine/run.ts";
+import { denoPlatform } from "./platform-deno.ts";
+import { ConnectError, type Clock, type Platform, type Random } from "./platform.ts";
+import { Runner } from "./runner.ts";
+import { holdSession } from "./session.ts";
+import { AgentState } from "./state.ts";
+import { ScriptedSocket, seededRandom, VirtualClock } from "./virtual.ts";
+
+const SEEDS = Deno.env.get("SEED") ? [Number(Deno.env.get("SEED"))] : Array.from({ length: Number(Deno.env.get("SEEDS_TRY") ?? 25) }, (_, index) => index + 1);
+const STEPS = 120;
+/** As in the hub. */
+const CONFIRM_LIMIT_MS = 15_000;
+const JOBS = [1, 2, 3, 4, 5, 6].map((number) => `job_0000000000000000000000000${number}`);
+const AGENT = `agt_${"0".repeat(26)}`;
+const CONFIG: JobConfig = {
+  type: "migrate_files",
+  name: "Plans",
+  source: { kind: "local", path: "/srv/plans" },
+  destination: { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" },
+  options: { filters: NO_FILTERS, concurrency: 4, chunkSizeMiB: 8, verify: true, existing: "skip_identical" },
+};
+
+/** What a run's journal holds: it survives the process, and may be behind what was told by one event. */
+interface Journal {
+  failures: number;
+  report: JobReport | null;
+}
+
+class FakeRun implements Run {
+  readonly input: RunInput;
+  readonly #journal: Journal;
+  readonly #done = Promise.withResolvers<JobReport>();
+  readonly finished = this.#done.promise;
+  #paused = false;
+
+  constructor(input: RunInput, journal: Journal) {
+    this.input = input;
+    this.#journal = journal;
+    if (journal.report !== null) this.#done.resolve(journal.report);
+    else this.#tell("running");
+  }
+  /** `journalled` is false when the program dies before the journal knows that it was told. */
+  fail(count: number, journalled: boolean): void {
+    const first = this.#journal.failures;
+    const failures = Array.from({ length: count }, (_, index) => {
+      return { path: `file ${first + index}`, code: "source_denied", message: "no" } as const;
+    });
+    const event: RunEvent = { kind: "files_failed", first, failures };
+    this.input.tell(event);
+    if (journalled) this.#journal.failures += count;
+  }
+  end(outcome: JobReport["outcome"]): void {
+    const at = "2026-11-22T10:00:00.000Z";
+    const totals = { ...ZERO_TOTALS, filesFailed: this.#journal.failures, filesTotal: this.#journal.failures };
+    const times = { startedAt: at, finishedAt: at, activeMs: 0 };
+    this.#journal.report ??= { outcome, error: null, totals, ...times, verification: "chain", manifest: null };
+    this.#done.resolve(this.#journal.report);
+  }
+  pause(): void {
+    this.#paused = true;
+    this.#tell("paused");
+  }
+  resume(): void {
+    this.#paused = false;
+    this.#tell("running");
+  }
+  cancel(): void {
+    this.end("cancelled");
+  }
+  suspend(): Promise<void> {
+    return Promise.resolve();
+  }
+  progress(): RunProgress {
+    const phase = this.#paused ? "paused" : "running";
+    const rest = { bytesInFlight: 0, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
+    return { phase, totals: ZERO_TOTALS, ...rest };
+  }
+  #tell(phase: "running" | "paused"): void {
+    this.input.tell({ kind: "phase", phase, totals: ZERO_TOTALS });
+  }
+}
+
+/** As `durable-objects/hub.ts` does it: strict about order, durable before it acks. */
+class Hub {
+  readonly desired = new Map<string, { message: Desired; applied: boolean }>();
+  readonly failures = new Map<string, string[]>();
+  readonly results = new Map<string, JobReport>();
+  readonly #progressSeq = new Map<string, number>();
+  #unconfirmedSinceMs: number | null = null;
+  #eventSeq = 0;
+  #session = 0;
+  #socket: ScriptedSocket | null = null;
+  #received = 0;
+  #sent = 0;
+  #welcomed = false;
+
+  attach(socket: ScriptedSocket): void {
+    this.#socket?.drop(4001, "superseded");
+    this.#socket = socket;
+    this.#received = 0;
+    this.#sent = 0;
+    this.#welcomed = false;
+  }
+
+  want(message: Desired): void {
+    this.desired.set(message.jobId, { message, applied: false });
+    if (this.#welcomed) this.#say([message]);
+  }
+
+  /** What is not confirmed for a while was lost with its socket, as the hub sees it. */
+  alarm(nowMs: number): void {
+    const waits = this.#welcomed && [...this.desired.values()].some(({ applied }) => !applied);
+    if (!waits) this.#unconfirmedSinceMs = null;
+    else this.#unconfirmedSinceMs ??= nowMs;
+    if (this.#unconfirmedSinceMs === null || nowMs < this.#unconfirmedSinceMs + CONFIRM_LIMIT_MS) return;
+    this.#unconfirmedSinceMs = null;
+    this.#socket?.drop(1011, "no confirmation in time");
+  }
+
+  take(socket: ScriptedSocket, text: string): void {
+    if (socket !== this.#socket) return;
+    const { envelope, messages } = readAgentFrame(text);
+    if (envelope.s !== (this.#welcomed ? this.#session : 0)) return socket.drop(4008, "wrong session");
+    if (envelope.n <= this.#received) return;
+    this.#received = envelope.n;
+    const progress: Record<string, number> = {};
+    for (const message of messages) {
+      if (message.type !== "hello" && !this.#welcomed) return socket.drop(4008, "before hello");
+      if (message.type === "progress") progress[message.jobId] = message.seq;
+      if (!this.#takeMessage(message)) return socket.drop(4008, "out of order");
+    }
+    if (messages.some(({ type }) => type === "event" || type === "result" || type === "progress")) {
+      this.#say([{ type: "ack", eventSeq: this.#eventSeq, progress }]);
+    }
+  }
+
+  /** False when it breaks the order. */
+  #takeMessage(message: AgentMessage): boolean {
+    switch (message.type) {
+      case "hello":
+        this.#welcome();
+        return true;
+      case "applied": {
+        const held = this.desired.get(message.jobId);
+        if (held?.message.epoch === message.epoch && message.rev >= held.message.rev) held.applied = true;
+        return true;
+      }
+      case "progress": {
+        const key = `${message.jobId}/${message.epoch}`;
+        assert.ok(message.seq > (this.#progressSeq.get(key) ?? 0), "progress rises, over restarts too");
+        this.#progressSeq.set(key, message.seq);
+        return true;
+      }
+      case "event":
+      case "result":
+        if (message.eventSeq <= this.#eventSeq) return true;
+        if (message.eventSeq !== this.#eventSeq + 1) return false;
+        this.#eventSeq = message.eventSeq;
+        this.#store(message);
+        return true;
+      case "ready":
+      case "bye":
+        return true;
+    }
+  }
+
+  #store(message: Extract<AgentMessage, { type: "event" | "result" }>): void {
+    const key = `${message.jobId}/${message.epoch}`;
+    assert.ok(!this.results.has(key), "nothing comes after an epoch's result");
+    if (message.type === "result") {
+      this.results.set(key, message.report);
+    } else if (message.event.kind === "files_failed") {
+      const held = this.failures.get(key) ?? [];
+      assert.equal(message.event.first, held.length, "failures come once each, in order");
+      held.push(...message.event.failures.map(({ path }) => path));
+      this.failures.set(key, held);
+    }
+  }
+
+  #welcome(): void {
+    this.#session++;
+    this.#welcomed = true;
+    this.#say([
+      {
+        type: "welcome",
+        protocol: 1,
+        agentId: AGENT,
+        sessionEpoch: this.#session,
+        serverTime: "2026-11-22T10:00:00.000Z",
+        heartbeatSeconds: 30,
+        reportSeconds: 2,
+        eventSeqHeld: this.#eventSeq,
+        desired: [...this.desired.values()].filter(({ applied }) => !applied).map(({ message }) => message),
+      },
+    ]);
+  }
+
+  #say(messages: HubMessage[]): void {
+    const frame = { v: 1, s: this.#session, n: ++this.#sent, a: this.#received, m: messages };
+    this.#socket?.deliver(JSON.stringify(frame));
+  }
+}
+
+/** One agent's machine; `kill` and `start` as often as you like. */
+class Machine {
+  readonly hub = new Hub();
+  readonly clock = new VirtualClock();
+  readonly journals = new Map<string, Journal>();
+  readonly #random: Random;
+  readonly #folder: string;
+  runs: FakeRun[] = [];
+  /** How often, of 1, each thing goes wrong. */
+  faults = 0.08;
+  #alive = { yes: true };
+  #state: AgentState | null = null;
+  #socket: ScriptedSocket | null = null;
+  broke: unknown = null;
+
+  constructor(random: Random, folder: string) {
+    this.#random = random;
+    this.#folder = folder;
+    Deno.mkdirSync(`${folder}/jobs`);
+  }
+
+  start(): void {
+    const alive = { yes: true };
+    this.#alive = alive;
+    this.runs = [];
+    const platform = this.#platform(alive);
+    const state = new AgentState(platform.openDatabase(`${this.#folder}/agent.db`, { exclusive: true }));
+    this.#state = state;
+    state.claim(AGENT);
+    const runner = new Runner({
+      platform,
+      state,
+      startRun: (input) => {
+        const journal = this.journals.get(input.journalPath) ?? { failures: 0, report: null };
+        this.journals.set(input.journalPath, journal);
+        const run = new FakeRun({ ...input, tell: (event) => alive.yes && input.tell(event) }, journal);
+        this.runs.push(run);
+        return run;
+      },
+      refusal: () => null,
+      connect: () => ({ source: {} as Source, destination: {} as Destination }),
+      folders: { journals: `${this.#folder}/jobs`, manifests: `${this.#folder}/manifests` },
+    });
+    runner.start();
+    holdSession({
+      platform,
+      config: { url: "https://api.example.com", key: "key" },
+      agentId: AGENT,
+      work: runner,
+      machine: { agentVersion: "0", host: "h", os: "linux", arch: "x" },
+      signal: new AbortController().signal,
+    }).catch((error: unknown) => {
+      if (alive.yes) this.broke = error;
+    });
+  }
+
+  /** From here on nothing this process does has any effect. */
+  kill(): void {
+    this.#alive.yes = false;
+    this.#state?.close();
+    this.#state = null;
+    this.breakSocket();
+  }
+
+  breakSocket(): void {
+    this.#socket?.drop(1006);
+  }
+
+  #platform(alive: { yes: boolean }): Platform {
+    const real = denoPlatform(() => undefined);
+    const forever = new Promise<never>(() => undefined);
+    const clock: Clock = {
+      now: () => this.clock.now(),
+      monotonic: () => this.clock.monotonic(),
+      sleep: async (ms, signal) => {
+        await this.clock.sleep(ms, signal);
+        if (!alive.yes) await forever;
+      },
+    };
+    return {
+      ...real,
+      clock,
+      random: this.#random,
+      removeDatabase: (path) => void this.journals.delete(path),
+      connect: async (url, { headers }) => {
+        if (!alive.yes) await forever;
+        if (this.#goesWrong()) throw new ConnectError(null, "no network");
+        const socket = new ScriptedSocket(url, headers);
+        this.#socket = socket;
+        this.hub.attach(socket);
+        socket.onSent = (text) => this.#carry(alive, socket, text);
+        const receive = socket.receive.bind(socket);
+        socket.receive = async (signal) => {
+          for (;;) {
+            const next = await receive(signal);
+            if (!alive.yes) await forever;
+            if (next.kind === "text" && next.text !== HEARTBEAT_ANSWER && this.#goesWrong()) continue;
+            return next;
+          }
+        };
+        return socket;
+      },
+    };
+  }
+
+  #carry(alive: { yes: boolean }, socket: ScriptedSocket, text: string): void {
+    if (!alive.yes || this.#goesWrong()) return;
+    if (text === HEARTBEAT) return socket.deliver(HEARTBEAT_ANSWER);
+    this.hub.take(socket, text);
+    if (this.#goesWrong()) this.hub.take(socket, text);
+  }
+
+  #goesWrong(): boolean {
+    return this.#random.next() < this.faults;
+  }
+}
+
+/** What people do: begin, pause, resume, cancel, begin anew. */
+function wish(hub: Hub, jobId: string, draw: number): void {
+  const held = hub.desired.get(jobId)?.message;
+  const base = { type: "desired", jobId, config: CONFIG } as const;
+  if (held === undefined) return hub.want({ ...base, epoch: 1, rev: 1, state: draw < 0.8 ? "run" : "pause" });
+  const next = { ...base, epoch: held.epoch, rev: held.rev + 1 };
+  const isOver = hub.results.has(`${jobId}/${held.epoch}`) || held.state === "cancel";
+  if (isOver) return hub.want({ ...next, epoch: held.epoch + 1, state: "run" });
+  hub.want({ ...next, state: draw < 0.4 ? "run" : draw < 0.8 ? "pause" : "cancel" });
+}
+
+async function play(seed: number, folder: string): Promise<void> {
+  const random = seededRandom(seed);
+  const machine = new Machine(random, folder);
+  const pick = <Item>(items: readonly Item[]): Item | undefined => items[Math.floor(random.next() * items.length)];
+  machine.start();
+  for (let step = 0; step < STEPS; step++) {
+    const draw = random.next();
+    if (draw < 0.25) wish(machine.hub, pick(JOBS) as string, random.next());
+    else if (draw < 0.5) pick(machine.runs)?.fail(1 + Math.floor(random.next() * 30), true);
+    else if (draw < 0.6) pick(machine.runs)?.end("completed");
+    else if (draw < 0.65) machine.breakSocket();
+    else if (draw < 0.72) {
+      // Died after an event was told, before the journal knew.
+      if (random.next() < 0.5) pick(machine.runs)?.fail(3, false);
+      machine.kill();
+      machine.start();
+    }
+    await machine.clock.advance(Math.floor(random.next() * (draw < 0.9 ? 3_000 : 90_000)));
+    machine.hub.alarm(machine.clock.now());
+    assert.equal(machine.broke, null);
+  }
+  // The faults end; everything that is wanted must come about.
+  machine.faults = 0;
+  for (const { message } of [...machine.hub.desired.values()]) {
+    if (message.state === "pause") machine.hub.want({ ...message, rev: message.rev + 1, state: "run" });
+  }
+  for (let minute = 0; minute < 30; minute++) {
+    await machine.clock.advance(60_000);
+    machine.hub.alarm(machine.clock.now());
+    for (const run of machine.runs) run.end("completed");
+  }
+  for (const [jobId, { message, applied }] of machine.hub.desired) {
+    assert.ok(applied, `${jobId} is applied`);
+    const report = machine.hub.results.get(`${jobId}/${message.epoch}`);
+    assert.ok(report !== undefined, `${jobId} has a result`);
+    assert.ok((FINAL_STATUSES as readonly string[]).includes(report.outcome));
+    if (report.totals.filesFailed > 0) {
+      const told = machine.hub.failures.get(`${jobId}/${message.epoch}`)?.length ?? 0;
+      // A run that died just after telling told up to three more than its journal knew.
+      assert.ok(told >= Math.min(report.totals.filesFailed, 1_000), "every failure in the report was told");
+    }
+  }
+  assert.deepEqual([...machine.journals.keys()], [], "no journal is left behind");
+  machine.kill();
+}
+
+for (const seed of SEEDS) {
+  Deno.test(`[P11] over losses, doubles, breaks and kills every wish is applied and every event told once (seed ${seed})`, async () => {
+    const folder = Deno.makeTempDirSync();
+    try {
+      await play(seed, folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}

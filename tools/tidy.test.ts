@@ -1,0 +1,102 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { VERSION } from "../schema/version.ts";
+import { ROOT } from "./environment.ts";
+import {
+  findBadNames,
+  findBrokenLinks,
+  findForbiddenImports,
+  findForbiddenText,
+  findUnprovedRules,
+  type SourceFile,
+} from "./tidy.ts";
+
+/** Files git knows of, or would take: what is ignored is nobody's business. */
+function listFiles(pattern: RegExp): SourceFile[] {
+  const paths = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  return paths
+    .split("\n")
+    .filter((path) => pattern.test(path) && existsSync(join(ROOT, path)))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
+}
+
+describe("[D1] the tree is tidy", () => {
+  // The tidy files themselves quote what they forbid.
+  const sources = listFiles(/\.tsx?$/).filter(({ path }) => !path.startsWith("tools/tidy."));
+
+  test("[D1] imports follow the arrows", () => expect(findForbiddenImports(sources)).toEqual([]));
+  test("[D1] no text that does not belong", () => expect(findForbiddenText(sources)).toEqual([]));
+  test("[D1] names say what a file is", () => expect(findBadNames(sources)).toEqual([]));
+  test("[D1] every rule has a test and every tag a rule", () => {
+    const specification = readFileSync(join(ROOT, "docs/spec.md"), "utf8");
+    expect(findUnprovedRules(specification, listFiles(/\.test\.tsx?$/))).toEqual([]);
+  });
+  test("[D1] links in the documents lead somewhere", () => {
+    const pages = listFiles(/^(README|CHANGELOG|docs\/.*)\.md$/);
+    expect(pages.flatMap((page) => findBrokenLinks(page, (path) => existsSync(join(ROOT, path))))).toEqual(
+      [],
+    );
+  });
+  test("[D1] all parts have one version", () => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
+    expect(VERSION).toBe(manifest.version);
+  });
+});
+
+describe("[D1] each check can fail", () => {
+  const file = (path: string, text: string): SourceFile[] => [{ path, text }];
+
+  test.each([
+    ["agent/engine/plan.ts", 'import { a } from "../connectors/local.ts";'],
+    ["agent/session.ts", 'import { b } from "./platform-deno.ts";'],
+    ["agent/connectors/local.ts", 'import { c } from "../engine/plan.ts";'],
+    ["durable-objects/hub.ts", 'import { d } from "../worker/app.ts";'],
+    ["ui/api.ts", 'import { jobs } from "../schema/tables.ts";'],
+    ["schema/job.ts", 'import { x } from "../worker/app.ts";'],
+    ["agent/main.ts", 'import x from "hono";'],
+    ["ui/app.tsx", 'const page = await import("left-pad");'],
+  ])("[D1] %s may not say %s", (path, text) =>
+    expect(findForbiddenImports(file(path, text))).toHaveLength(1),
+  );
+
+  test.each([
+    ["worker/a.ts", "// TODO later"],
+    ["worker/a.ts", "const x = y as any;"],
+    ["worker/a.test.ts", "test.only(1)"],
+    ["schema/a.ts", 'import { z } from "zod";'],
+    ["schema/a.ts", "export enum Colour { red }"],
+    ["ui/a.tsx", "element.innerHTML = name;"],
+    ["agent/runner.ts", "Deno.readFile(path);"],
+    ["worker/db/jobs.ts", "systemDb(database)"],
+    ["worker/db/jobs.ts", "drizzle(env.DB)"],
+    ["worker/db/jobs.ts", 'import { drizzle } from "drizzle-orm/d1";'],
+  ])("[D1] %s may not hold %s", (path, text) => expect(findForbiddenText(file(path, text))).toHaveLength(1));
+
+  test.each([
+    ["worker/upperCase.ts", "x;"],
+    ["worker/utils.ts", "x;"],
+    ["worker/barrel.ts", 'export * from "./a.ts";\nexport { b } from "./b.ts";'],
+  ])("[D1] %s is not a name or a file we want", (path, text) =>
+    expect(findBadNames(file(path, text))).toHaveLength(1),
+  );
+
+  test("[D1] a rule without a test, and a test without a rule, are found", () => {
+    const tests = file("a.test.ts", 'test("[A1] yes"); test("[A3] what?");');
+    expect(findUnprovedRules("- **A1** one\n- **A2** two", tests)).toEqual([
+      "docs/spec.md: no test carries [A2]",
+      "a.test.ts: there is no rule A3 in docs/spec.md",
+    ]);
+  });
+
+  test("[D1] a broken link is found, one elsewhere is left alone", () => {
+    const page = { path: "docs/a.md", text: "[x](missing.md) [y](https://example.com) [z](b.md#part)" };
+    expect(findBrokenLinks(page, (path) => path === "docs/b.md")).toEqual([
+      'docs/a.md: the link "missing.md" leads nowhere',
+    ]);
+  });
+});
