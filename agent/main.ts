@@ -3,7 +3,8 @@
  *
  * Permissions it needs, and no others; no program is started, nothing native is loaded:
  *   --allow-net --allow-read --allow-write
- *   --allow-env=MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData
+ *   --allow-env=MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
+ *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,DENO_CERT,DENO_TLS_CA_STORE
  *   --allow-sys=hostname,osRelease,uid
  * Reading is wide because the sources are chosen in the dashboard; writing because the state folder can be given.
  */

@@ -166,13 +166,20 @@ export function findBrokenLinks(page: SourceFile, exists: (path: string) => bool
 
 function importsOf({ text }: SourceFile): string[] {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\//g, "");
-  return Array.from(code.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g), (match) => match[1] as string);
+  const forms = [
+    /^\s*(?:import|export)\s[^;"]*?from\s+"([^"]+)"/gm,
+    /^\s*import\s+"([^"]+)"/gm,
+    /\bimport\(\s*"([^"]+)"/g,
+  ];
+  return forms.flatMap((form) => Array.from(code.matchAll(form), (match) => match[1] as string));
 }
 
 function partOf(path: string): string {
   return path.split("/")[0] ?? "";
 }
 
+/** Tests, and what only they use. */
 function isTest(path: string): boolean {
-  return /\.test\.tsx?$/.test(path) || /^(test|tools|bench)\//.test(path);
+  const isSupport = /^agent\/(connectors\/(contract\.ts|fakes\/)|engine\/world\.ts|virtual\.ts)/.test(path);
+  return isSupport || /\.test\.tsx?$/.test(path) || /^(test|tools|bench)\//.test(path);
 }

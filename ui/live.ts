@@ -15,6 +15,8 @@ export type LiveState = "off" | "connecting" | "live" | "reconnecting";
 const HEARTBEAT_MS = 30_000;
 /** A socket on which nothing, not even `q`, comes for so long after a `p` is dead. */
 const ANSWER_MS_MAX = 10_000;
+/** A proxy may take a connection and never answer; the browser alone would wait for minutes. */
+const OPEN_MS_MAX = 15_000;
 const DELAY_MS_MIN = 1_000;
 const DELAY_MS_MAX = 30_000;
 /** The browser's own word for "the other side vanished"; we use it for a heartbeat that stayed unanswered. */
@@ -58,7 +60,9 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
   let socket: LiveSocket | null = null;
   let tries = 0;
   let wasOpen = false;
-  let cancelTimer: () => void = () => {};
+  /** The next try, or the next heartbeat. */
+  let cancelNext: () => void = () => {};
+  let cancelGiveUp: () => void = () => {};
   /** Counts sockets, so that events of an old one are told from those of the present one. */
   let generation = 0;
 
@@ -66,19 +70,20 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
     if (topic === null) return;
     const mine = ++generation;
     const present = () => mine === generation;
-    cancelTimer();
+    cancelNext();
     socket = world.openSocket(livePath(topic), {
       opened() {
         if (!present()) return;
         listener.onState("live");
         if (wasOpen) listener.onReopened();
         wasOpen = true;
-        waitForHeartbeat(mine);
+        cancelGiveUp();
+        beatLater(mine);
       },
       received(text) {
         if (!present()) return;
         tries = 0;
-        waitForHeartbeat(mine);
+        cancelGiveUp();
         const message = readLiveMessage(text);
         if (message !== null) listener.onMessage(message);
       },
@@ -86,24 +91,30 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
         if (present()) drop(code);
       },
     });
+    giveUpAfter(OPEN_MS_MAX, mine);
   }
 
-  function waitForHeartbeat(mine: number): void {
-    cancelTimer();
-    cancelTimer = world.clock.after(HEARTBEAT_MS, () => {
+  function beatLater(mine: number): void {
+    cancelNext = world.clock.after(HEARTBEAT_MS, () => {
       socket?.send("p");
-      cancelTimer = world.clock.after(ANSWER_MS_MAX, () => {
-        if (mine !== generation) return;
-        socket?.close();
-        drop(CLOSE_ABNORMAL);
-      });
+      giveUpAfter(ANSWER_MS_MAX, mine);
+      beatLater(mine);
+    });
+  }
+
+  function giveUpAfter(delayMs: number, mine: number): void {
+    cancelGiveUp = world.clock.after(delayMs, () => {
+      if (mine !== generation) return;
+      const silent = socket;
+      drop(CLOSE_ABNORMAL);
+      silent?.close();
     });
   }
 
   function drop(code: number): void {
     generation++;
     socket = null;
-    cancelTimer();
+    stopTimers();
     if (code === LIVE_CLOSE.signedOut) {
       topic = null;
       listener.onState("off");
@@ -116,12 +127,17 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
     // Full jitter: pages that were cut off together must not come back together.
     const delayMsMax =
       code === LIVE_CLOSE.checkSession ? DELAY_MS_MIN : Math.min(DELAY_MS_MAX, DELAY_MS_MIN * 2 ** tries);
-    cancelTimer = world.clock.after(world.random() * delayMsMax, connect);
+    cancelNext = world.clock.after(world.random() * delayMsMax, connect);
+  }
+
+  function stopTimers(): void {
+    cancelNext();
+    cancelGiveUp();
   }
 
   function shut(): void {
     generation++;
-    cancelTimer();
+    stopTimers();
     socket?.close();
     socket = null;
   }

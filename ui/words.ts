@@ -117,12 +117,18 @@ export const ROLE_WORDS: Readonly<Record<Role, string>> = {
   viewer: "Viewer",
 };
 
-export const OS_WORDS: Readonly<Record<string, string>> = {
+const SYSTEM_NAMES: Readonly<Record<string, string>> = {
   windows: "Windows",
   darwin: "macOS",
   macos: "macOS",
   linux: "Linux",
 };
+
+/** What an agent calls its system (`windows 10.0.20348`), with the system's usual name. */
+export function systemName(os: string): string {
+  const [name = "", ...version] = os.split(" ");
+  return [SYSTEM_NAMES[name.toLowerCase()] ?? name, ...version].join(" ");
+}
 
 /** Falls back to what the server said: it may know codes that this page does not. */
 export function failureSentence(code: FileFailureCode, message: string): string {

@@ -256,15 +256,16 @@ class LocalReading implements Reading {
   async unchanged(signal: AbortSignal): Promise<boolean> {
     const now = this.#file.stat();
     const same =
-      isSameFile(now, this.#begun) &&
-      now.sizeBytes === this.sizeBytes &&
-      now.modifiedMs === this.modifiedMs;
+      isSameFile(now, this.#begun) && now.sizeBytes === this.sizeBytes && now.modifiedMs === this.modifiedMs;
     // The size a system tells may lag behind; a byte behind the end does not lie.
     if (!same || (await this.#read(new Uint8Array(1), this.sizeBytes)) !== 0) return false;
     return this.#fresh === null || (await this.#readsTheSame(this.#fresh, signal));
   }
 
-  async #readsTheSame(fresh: { readonly read: Hash; readonly again: Hash }, signal: AbortSignal): Promise<boolean> {
+  async #readsTheSame(
+    fresh: { readonly read: Hash; readonly again: Hash },
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const piece = new Uint8Array(Math.min(FRESH_PIECE_BYTES, this.sizeBytes));
     for (let at = 0; at < this.sizeBytes; at += piece.length) {
       const part = piece.subarray(0, this.sizeBytes - at);
@@ -279,7 +280,7 @@ class LocalReading implements Reading {
   }
 
   async #fill(into: Uint8Array, position: number, signal: AbortSignal): Promise<void> {
-    for (let filled = 0; filled < into.length; ) {
+    for (let filled = 0; filled < into.length;) {
       signal.throwIfAborted();
       const count = await this.#read(into.subarray(filled), position + filled);
       if (count === 0) throw fileError("source_changing", this.#path, "it became shorter while it was read");

@@ -1,7 +1,7 @@
 /** What a run does when the world does not behave. */
 import assert from "node:assert/strict";
 import { NO_FILTERS } from "../../schema/job.ts";
-import { TransferError } from "../connectors/connector.ts";
+import { type Source, TransferError } from "../connectors/connector.ts";
 import type { Call } from "../connectors/memory.ts";
 import { PAUSE_GRACE_MS } from "./control.ts";
 import { OUTAGE_MS_MAX } from "./retry.ts";
@@ -377,7 +377,7 @@ Deno.test("[E9] blocks that vanish just before the commit are sent again, and on
 
 Deno.test("[E10] what the destination lost, changed or mixed up fails the proof, and no count falls", async () => {
   const world = new World(1);
-  for (const path of ["lost", "replaced", "shortened", "good"])
+  for (const path of ["lost", "replaced", "shortened", "rewritten", "good"])
     world.source.put(path, pattern(path.length, 60));
   world.source.put("reordered", LARGE);
   const planted = new Set<string>();
@@ -389,6 +389,7 @@ Deno.test("[E10] what the destination lost, changed or mixed up fails the proof,
     if (blob === undefined) return;
     if (path === "lost") world.destination.blobs.delete(path);
     if (path === "replaced") world.destination.plant(path, pattern(7, 60));
+    if (path === "rewritten") world.destination.plant(path, blob.bytes, blob.metadata);
     if (path === "shortened") world.destination.blobs.set(path, { ...blob, bytes: blob.bytes.subarray(1) });
     if (path === "reordered")
       world.destination.blobs.set(path, { ...blob, blocks: blob.blocks.toReversed() });
@@ -398,6 +399,7 @@ Deno.test("[E10] what the destination lost, changed or mixed up fails the proof,
     lost: "verification_failed",
     replaced: "verification_failed",
     shortened: "verification_failed",
+    rewritten: "verification_failed",
     reordered: "verification_failed",
   });
   assert.equal(report?.totals.filesCompleted, 1);
@@ -588,4 +590,20 @@ Deno.test("[E18] a source whose root is gone fails the job with its code", async
   const report = await world.end(world.start());
   assert.equal(report?.error?.code, "SOURCE_NOT_FOUND");
   assert.equal(report.manifest?.rows, 0);
+});
+
+Deno.test("[E17] a path that a listing names twice is one file", async () => {
+  const world = new World(1);
+  world.source.put("file", pattern(1, 10));
+  const twice: Source = {
+    open: (entry, signal) => world.source.open(entry, signal),
+    list: async function* (options) {
+      for await (const page of world.source.list(options)) {
+        yield { items: [...page.items, ...page.items], cursor: page.cursor };
+      }
+    },
+  };
+  const report = await world.end(world.start({}, twice));
+  assert.equal(report?.totals.filesTotal, 1);
+  assert.equal(report.totals.filesVerified, 1);
 });

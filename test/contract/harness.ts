@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { SignJWT } from "jose";
 import { createTestHarness } from "wrangler";
 import type { Role } from "../../schema/api.ts";
@@ -26,6 +27,7 @@ const SECRETS = {
 /** As much of D1 as tests use to look behind the API. */
 export interface Database {
   prepare(sql: string): { bind(...values: unknown[]): Statement };
+  batch(statements: Statement[]): Promise<{ results: unknown[] }[]>;
 }
 interface Statement {
   first<Row>(): Promise<Row | null>;
@@ -288,8 +290,12 @@ export async function asMachine(method: string, path: string, body?: unknown, ke
 
 // --- sockets ---
 
-/** Asks for an upgrade by hand, and tells how it was answered; a socket that opens is dropped at once. */
-export async function upgrade(path: string, headers: Record<string, string>): Promise<{ status: number; text: string }> {
+/** Asks for an upgrade by hand, and tells how it was answered. `socket` is handed on; without a taker it is dropped. */
+export async function upgrade(
+  path: string,
+  headers: Record<string, string>,
+  take: (socket: Duplex) => void = (socket) => void socket.destroy(),
+): Promise<{ status: number; text: string }> {
   const { origin } = await controlPlane();
   return await new Promise((resolve, reject) => {
     const asked = request(origin + path, {
@@ -302,7 +308,7 @@ export async function upgrade(path: string, headers: Record<string, string>): Pr
       },
     });
     asked.on("upgrade", (response, socket) => {
-      socket.destroy();
+      take(socket);
       resolve({ status: response.statusCode ?? 0, text: "" });
     });
     asked.on("response", (response) => {

@@ -83,15 +83,12 @@ describe("tokens", () => {
     const response = await browser.fetch(`/sso?token=${token}`);
     expect(response.status).toBe(status);
     expect(browser.cookies.has(SESSION)).toBe(false);
-    expect(await response.text()).toBe(await pageOfRefusal());
+    expect(plain(await response.text())).toBe(plain(await (await (await begun()).fetch("/sso?token=x")).text()));
     expect((await refusals()).slice(0, -before.length || undefined).map((row) => row.reason)).toContain(reason);
   });
 
-  /** The page as it is for the plainest refusal; only the style's nonce is another each time. */
-  async function pageOfRefusal(): Promise<unknown> {
-    const text = await (await (await begun()).fetch("/sso?token=x")).text();
-    return expect.stringMatching(new RegExp(`^${escape(text).replace(/nonce="[^"]+"/, 'nonce="[^"]+"')}$`));
-  }
+  /** A page without the style's nonce, which is another each time. */
+  const plain = (text: string) => text.replace(/nonce="[^"]+"/, "");
 
   async function refusals(): Promise<{ reason: string }[]> {
     const { results } = await plane.database
@@ -369,7 +366,3 @@ test("[S7] the development plane is configured in full, so its health check is c
   expect(SSO_SECRET.length).toBeGreaterThanOrEqual(32);
   expect(await new Browser(plane.origin).get("/api/health")).toMatchObject({ status: "ok" });
 });
-
-function escape(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
-}

@@ -10,7 +10,7 @@ import { formatAgo, formatCount, NOTHING } from "../format.ts";
 import { createAgentList } from "../models/agents.ts";
 import type { App } from "../models/app.ts";
 import { pathOf } from "../models/router.ts";
-import { AGENT_STATUS_WORDS, OS_WORDS } from "../words.ts";
+import { AGENT_STATUS_WORDS, systemName } from "../words.ts";
 import { usePageModel } from "./use-page-model.ts";
 
 export function AgentsPage({ app }: { app: App }) {
@@ -91,5 +91,5 @@ function columnsAt(nowMs: number): readonly Column<Agent>[] {
 }
 
 export function systemText(agent: Agent): string {
-  return `${OS_WORDS[agent.os] ?? agent.os} ${agent.arch}`;
+  return `${systemName(agent.os)} ${agent.arch}`;
 }

@@ -139,7 +139,9 @@ function WhatFields({ model }: { model: JobFormModel }) {
         name="source.path"
         label="Source folder"
         hint="The full path on the agent's machine, or a network share it can read."
-        placeholder={model.agent.value?.os === "windows" ? "D:\\Shares\\Files" : "/srv/files"}
+        placeholder={
+          model.agent.value?.os.toLowerCase().startsWith("windows") ? "D:\\Shares\\Files" : "/srv/files"
+        }
         mono
         testId="job-source"
         value={values.path}

@@ -136,10 +136,12 @@ function Situation({ job, figures, nowMs }: { job: Job; figures: JobFigures; now
       )}
       {goesOn && !figures.agentOnline && (
         <Notice tone="warning" testId="agent-offline">
-          {offlineText(job, nowMs)} The job goes on when it is back.
+          {offlineText(job, nowMs)} The job {figures.status === "created" ? "starts" : "goes on"} when it is
+          back.
         </Notice>
       )}
-      {figures.pendingWish !== null && (
+      {/* Why a start waits for an absent agent has just been said. */}
+      {figures.pendingWish !== null && (figures.agentOnline || figures.pendingWish !== "start") && (
         <Notice tone="neutral" testId="pending-wish">
           {PENDING_WISH_WORDS[figures.pendingWish]}
         </Notice>

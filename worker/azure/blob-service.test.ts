@@ -51,6 +51,7 @@ test.each([
   [403, "AuthenticationFailed", "denied"],
   [404, "ContainerNotFound", "missing"],
   [500, "InternalError", "other"],
+  [502, "", "unreachable"],
   [302, "", "other"],
 ] as const)("[C7] an answer %i %s is understood as %s", async (status, code, reason) => {
   const endpoint = await serve((_request, response) => {

@@ -48,6 +48,8 @@ async function ask(
   if (secret.kind === "container_sas") url.search += `&${secret.sas}`;
   else headers.set("authorization", await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }));
   const { status, code, text } = await send(url, method, headers);
+  // The service names its errors; a bare one comes from something on the way, such as a proxy that found nobody.
+  if (status >= 500 && code === "") throw unreachable(url);
   if ((status >= 200 && status < 300) || fine.includes(code)) return text;
   throw refused(status, code);
 }
@@ -58,8 +60,12 @@ async function send(url: URL, method: string, headers: Headers): Promise<{ statu
     const code = response.headers.get("x-ms-error-code") ?? "";
     return { status: response.status, code, text: await readText(response) };
   } catch (cause) {
-    throw new BlobServiceError("unreachable", `The storage account cannot be reached at ${url.host}`, { cause });
+    throw unreachable(url, { cause });
   }
+}
+
+function unreachable(url: URL, options?: ErrorOptions): BlobServiceError {
+  return new BlobServiceError("unreachable", `The storage account cannot be reached at ${url.host}`, options);
 }
 
 /** Only so much of an answer as we ever need: who answers may not be who we think. */
