@@ -8,16 +8,8 @@ import {
   SUBPROTOCOL,
   type AgentMessage,
 } from "../schema/protocol.ts";
+import { AGENT_PERMISSIONS } from "../tools/agent-permissions.ts";
 
-/** As in `tools/agent-permissions.ts`. */
-const PERMISSIONS = [
-  "--no-prompt",
-  "--allow-net",
-  "--allow-read",
-  "--allow-write",
-  "--allow-env=MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData",
-  "--allow-sys=hostname,osRelease,uid",
-];
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 const AGENT = `agt_${"0".repeat(26)}`;
 const KEY = `mig_agt1_${AGENT}_SECRETsecretSECRET_0badcafe`;
@@ -112,7 +104,7 @@ class Agent implements AsyncDisposable {
 
   constructor(words: readonly string[], env: Record<string, string> = {}) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-check", ...PERMISSIONS, MAIN, ...words],
+      args: ["run", "--no-check", "--no-prompt", ...AGENT_PERMISSIONS, MAIN, ...words],
       env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", HOME: "/nonexistent", ...env },
       stdin: "null",
       stdout: "piped",

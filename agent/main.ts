@@ -10,6 +10,7 @@
  */
 import { resolve } from "node:path";
 import type { AgentRegistered } from "../schema/api.ts";
+import { VERSION } from "../schema/version.ts";
 import { ApiRefusal, ApiUnreachable, register } from "./api.ts";
 import { parseCommandLine, USAGE, UsageError, type Command } from "./command-line.ts";
 import {
@@ -33,7 +34,6 @@ import { hideFolders, judgeSource } from "./refusals.ts";
 import { Runner } from "./runner.ts";
 import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
-import { AGENT_VERSION } from "./version.ts";
 
 /** What the program ends with; the usage explains them. */
 const EXIT = { stopped: 0, unexpected: 1, refused: 2, unreachable: 3, occupied: 4, revoked: 5 } as const;
@@ -93,7 +93,7 @@ async function carryOut(command: Command): Promise<number> {
       return EXIT.stopped;
     case "version":
       console.log(
-        `migrate-agent ${AGENT_VERSION} (${Deno.build.os} ${Deno.build.arch}, Deno ${Deno.version.deno})`,
+        `migrate-agent ${VERSION} (${Deno.build.os} ${Deno.build.arch}, Deno ${Deno.version.deno})`,
       );
       return EXIT.stopped;
     case "register":
@@ -223,7 +223,7 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
       };
     },
   });
-  platform.log("agent_started", { agentId, version: AGENT_VERSION, url: config.url, folder });
+  platform.log("agent_started", { agentId, version: VERSION, url: config.url, folder });
   const session = new AbortController();
   const stopped = onStopSignal(platform, async () => {
     try {
@@ -315,7 +315,7 @@ function openState(platform: Platform, folder: string): AgentState {
 
 function describeMachine() {
   return {
-    agentVersion: AGENT_VERSION,
+    agentVersion: VERSION,
     host: Deno.hostname().slice(0, 255) || "unknown",
     os: `${Deno.build.os} ${Deno.osRelease()}`.slice(0, 64),
     arch: Deno.build.arch,

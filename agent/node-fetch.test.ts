@@ -34,7 +34,12 @@ Deno.test("[A50] a body arrives byte for byte with its length, and the answer co
       answer.writeHead(201, { etag: '"0x1"' }).end("made");
     },
     async (url) => {
-      const response = await nodeFetch(url, { method: "PUT", headers: { "x-ms-meta-a": "b" }, body, signal: signal() });
+      const response = await nodeFetch(url, {
+        method: "PUT",
+        headers: { "x-ms-meta-a": "b" },
+        body,
+        signal: signal(),
+      });
       assert.equal(response.status, 201);
       assert.equal(response.headers.get("etag"), '"0x1"');
       assert.equal(await response.text(), "made");
@@ -49,7 +54,10 @@ Deno.test("[A50] an empty body says so, a redirect is not followed, an answer wi
       answer.writeHead(incoming.method === "PUT" ? 204 : 302, { location: "http://127.0.0.1:1/" }).end();
     },
     async (url) => {
-      assert.equal((await nodeFetch(url, { method: "PUT", body: new Uint8Array(), signal: signal() })).status, 204);
+      assert.equal(
+        (await nodeFetch(url, { method: "PUT", body: new Uint8Array(), signal: signal() })).status,
+        204,
+      );
       assert.equal((await nodeFetch(url, { signal: signal() })).status, 302);
     },
   );

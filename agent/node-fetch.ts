@@ -33,7 +33,8 @@ export function nodeFetch(
     if (signal.aborted) return reject(signal.reason);
     const headers: Record<string, string> = Object.fromEntries(new Headers(init.headers));
     const method = init.method ?? "GET";
-    if (body !== null || method === "PUT" || method === "POST") headers["content-length"] = String(body?.length ?? 0);
+    if (body !== null || method === "PUT" || method === "POST")
+      headers["content-length"] = String(body?.length ?? 0);
     const agent = isTls ? agents["https:"] : agents["http:"];
     const outgoing = (isTls ? httpsRequest : httpRequest)(url, { method, headers, agent });
     const end = (settle: () => void) => {
@@ -74,7 +75,8 @@ async function readAnswer(incoming: IncomingMessage): Promise<Uint8Array<ArrayBu
   let length = 0;
   for await (const part of incoming as AsyncIterable<Uint8Array>) {
     length += part.length;
-    if (length > ANSWER_BYTES_MAX) throw new Error(`Cannot read the answer: more than ${ANSWER_BYTES_MAX} bytes`);
+    if (length > ANSWER_BYTES_MAX)
+      throw new Error(`Cannot read the answer: more than ${ANSWER_BYTES_MAX} bytes`);
     parts.push(part);
   }
   if (!incoming.complete) throw new Error("Cannot read the answer: the connection ended in the middle of it");

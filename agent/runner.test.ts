@@ -327,6 +327,20 @@ Deno.test("[A15] a new epoch replaces the run of the older one, which tells noth
   assert.deepEqual(agent.journals(), ["1.2.db"]);
 });
 
+Deno.test("[A15] a run that has let go does not take its job out of the queue (seed 169)", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  agent.runner.apply(wanted({ rev: 2, state: "pause" }));
+  await settle();
+  for (const number of [2, 3, 4, 5]) agent.runner.apply(wanted({ number }));
+  agent.runner.apply(wanted({ rev: 3 }));
+  agent.runs[0]?.end("completed");
+  await settle();
+  agent.runs[1]?.end("completed");
+  await settle();
+  assert.deepEqual([agent.runs.length, agent.run.input.jobId], [6, job(1)]);
+});
+
 Deno.test("[A15] the journal of a paused epoch goes when a new epoch replaces it", async () => {
   using agent = new Agent();
   agent.runner.apply(wanted());

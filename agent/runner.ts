@@ -264,8 +264,9 @@ export class Runner implements Work {
   }
 
   #ended(active: Active, report: JobReport): void {
-    if (this.#active.get(active.jobId) === active && active.stopping === null)
-      this.#active.delete(active.jobId);
+    // One that has let go says nothing any more.
+    if (this.#active.get(active.jobId) !== active) return;
+    if (active.stopping === null) this.#active.delete(active.jobId);
     active.life.abort();
     this.#finish(active, report);
   }

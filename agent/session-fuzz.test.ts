@@ -21,7 +21,15 @@ import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
 import { ScriptedSocket, seededRandom, VirtualClock } from "./virtual.ts";
 
-const SEEDS = Deno.env.get("SEED") ? [Number(Deno.env.get("SEED"))] : Array.from({ length: Number(Deno.env.get("SEEDS_TRY") ?? 25) }, (_, index) => index + 1);
+const SEEDS_ALWAYS = 8;
+/** 22: the journal of a paused epoch that was replaced stayed. 169: a run that had let go took its job from the queue. */
+const SEEDS_THAT_FAILED = [22, 169];
+/** `SEED=<number>` plays that one alone. */
+const SEED = Deno.env.get("SEED");
+const SEEDS =
+  SEED === undefined
+    ? [...Array.from({ length: SEEDS_ALWAYS }, (_, index) => index + 1), ...SEEDS_THAT_FAILED]
+    : [Number(SEED)];
 const STEPS = 120;
 /** As in the hub. */
 const CONFIRM_LIMIT_MS = 15_000;
@@ -66,9 +74,20 @@ class FakeRun implements Run {
   }
   end(outcome: JobReport["outcome"]): void {
     const at = "2026-11-22T10:00:00.000Z";
-    const totals = { ...ZERO_TOTALS, filesFailed: this.#journal.failures, filesTotal: this.#journal.failures };
+    const totals = {
+      ...ZERO_TOTALS,
+      filesFailed: this.#journal.failures,
+      filesTotal: this.#journal.failures,
+    };
     const times = { startedAt: at, finishedAt: at, activeMs: 0 };
-    this.#journal.report ??= { outcome, error: null, totals, ...times, verification: "chain", manifest: null };
+    this.#journal.report ??= {
+      outcome,
+      error: null,
+      totals,
+      ...times,
+      verification: "chain",
+      manifest: null,
+    };
     this.#done.resolve(this.#journal.report);
   }
   pause(): void {
@@ -347,7 +366,8 @@ function wish(hub: Hub, jobId: string, draw: number): void {
 async function play(seed: number, folder: string): Promise<void> {
   const random = seededRandom(seed);
   const machine = new Machine(random, folder);
-  const pick = <Item>(items: readonly Item[]): Item | undefined => items[Math.floor(random.next() * items.length)];
+  const pick = <Item>(items: readonly Item[]): Item | undefined =>
+    items[Math.floor(random.next() * items.length)];
   machine.start();
   for (let step = 0; step < STEPS; step++) {
     const draw = random.next();
@@ -367,7 +387,7 @@ async function play(seed: number, folder: string): Promise<void> {
   }
   // The faults end; everything that is wanted must come about.
   machine.faults = 0;
-  for (const { message } of [...machine.hub.desired.values()]) {
+  for (const { message } of machine.hub.desired.values()) {
     if (message.state === "pause") machine.hub.want({ ...message, rev: message.rev + 1, state: "run" });
   }
   for (let minute = 0; minute < 30; minute++) {

@@ -24,7 +24,14 @@ const OTHER_ORG = "org_01kaqt4h2r5t8y1p3s6v9b2n40";
 // --- what an agent says ---
 
 function totals(filesCompleted: number, bytesSent = filesCompleted * 100): JobTotals {
-  return { ...ZERO_TOTALS, filesTotal: 100, filesCompleted, bytesTotal: 10_000, bytesCompleted: bytesSent, bytesSent };
+  return {
+    ...ZERO_TOTALS,
+    filesTotal: 100,
+    filesCompleted,
+    bytesTotal: 10_000,
+    bytesCompleted: bytesSent,
+    bytesSent,
+  };
 }
 
 function applied({ jobId, epoch, rev }: Pick<Desired, "jobId" | "epoch" | "rev">): Applied {
@@ -58,10 +65,17 @@ function failed(eventSeq: number, first: number, path: string): JobEvent {
   return { type: "event", eventSeq, jobId: JOB, epoch: 1, at: "2026-11-22T09:00:00Z", event };
 }
 
-function result(eventSeq: number, outcome: JobReport["outcome"] = "completed", more: Partial<Result> = {}): Result {
+function result(
+  eventSeq: number,
+  outcome: JobReport["outcome"] = "completed",
+  more: Partial<Result> = {},
+): Result {
   const report: JobReport = {
     outcome,
-    error: outcome === "failed" ? { code: "DESTINATION_DENIED", message: "The storage account denies access" } : null,
+    error:
+      outcome === "failed"
+        ? { code: "DESTINATION_DENIED", message: "The storage account denies access" }
+        : null,
     totals: totals(100),
     startedAt: "2026-11-22T09:00:00Z",
     finishedAt: "2026-11-22T09:05:00Z",
@@ -72,7 +86,10 @@ function result(eventSeq: number, outcome: JobReport["outcome"] = "completed", m
   return { type: "result", eventSeq, jobId: JOB, epoch: 1, report, ...more };
 }
 
-async function welcomed(world: MemoryWorld, known: Parameters<MemoryAgentSocket["hello"]>[0] = {}): Promise<MemoryAgentSocket> {
+async function welcomed(
+  world: MemoryWorld,
+  known: Parameters<MemoryAgentSocket["hello"]>[0] = {},
+): Promise<MemoryAgentSocket> {
   const socket = world.connect();
   await socket.hello(known);
   expect(socket.heard("welcome")).toHaveLength(1);
@@ -213,8 +230,14 @@ describe("desired states", () => {
   test("[L1] many large wishes reach the agent, though they are more than one frame holds", async () => {
     const world = new MemoryWorld();
     const exclude = Array.from({ length: 120 }, (_, index) => `${index}`.padEnd(500, "ß"));
-    const config = { ...CONFIG, options: { ...CONFIG.options, filters: { ...CONFIG.options.filters, exclude } } };
-    const jobIds = Array.from({ length: 12 }, (_, index) => JOB.slice(0, -2) + String(index).padStart(2, "0"));
+    const config = {
+      ...CONFIG,
+      options: { ...CONFIG.options, filters: { ...CONFIG.options.filters, exclude } },
+    };
+    const jobIds = Array.from(
+      { length: 12 },
+      (_, index) => JOB.slice(0, -2) + String(index).padStart(2, "0"),
+    );
     for (const jobId of jobIds) await world.hub.setDesired(ORG, world.addJob(jobId, config));
     const socket = await welcomed(world);
     const told = [...(socket.heard("welcome")[0]?.desired ?? []), ...socket.heard("desired")];
@@ -230,7 +253,9 @@ describe("desired states", () => {
     await expect(hub.viewerJoined(OTHER_ORG, await world.join(JOB))).rejects.toThrow("another organization");
     expect(() => hub.watch(OTHER_ORG)).toThrow("another organization");
     expect(() => hub.revoke(OTHER_ORG)).toThrow("another organization");
-    expect(() => hub.initialize({ orgId: OTHER_ORG, agentId: AGENT, keyHash: KEY_HASH })).toThrow("another organization");
+    expect(() => hub.initialize({ orgId: OTHER_ORG, agentId: AGENT, keyHash: KEY_HASH })).toThrow(
+      "another organization",
+    );
     expect(world.desiredRows.size).toBe(0);
     expect(hub.authorize(KEY_HASH)).toEqual({ orgId: ORG, agentId: AGENT });
   });
@@ -287,7 +312,10 @@ describe("cancel and retry", () => {
     await socket.say(applied(retry));
     await socket.say(progress(9, 77), phase(3, "scanning"), failed(4, 0, "late.txt"), result(5, "completed"));
     expect(lastAck(socket)).toBe(5);
-    expect(world.row(JOB)).toMatchObject({ report: null, live: { epoch: 2, status: "created", totals: ZERO_TOTALS } });
+    expect(world.row(JOB)).toMatchObject({
+      report: null,
+      live: { epoch: 2, status: "created", totals: ZERO_TOTALS },
+    });
     expect(world.row(JOB).failures.size).toBe(0);
     expect(viewer.shown.at(-1)).toMatchObject({ epoch: 2, status: "created", totals: ZERO_TOTALS });
     expect(world.desiredRows.get(JOB)?.desired.epoch).toBe(2);
@@ -354,14 +382,17 @@ describe("events", () => {
     expect(socket.heard("ack").map(({ eventSeq }) => eventSeq)).toEqual([1, 2, 2]);
   });
 
-  test.each([3, 4, 1_000])("[L2] event %i, when 2 is next, closes the socket and changes nothing", async (eventSeq) => {
-    const { world, socket } = await running();
-    const before = structuredClone(world.row(JOB));
-    await socket.say(failed(eventSeq, 0, "a.txt"));
-    expect(socket.closed).toBe(CLOSE.protocol);
-    expect(world.row(JOB)).toEqual(before);
-    expect(world.sessionRow.eventSeq).toBe(1);
-  });
+  test.each([3, 4, 1_000])(
+    "[L2] event %i, when 2 is next, closes the socket and changes nothing",
+    async (eventSeq) => {
+      const { world, socket } = await running();
+      const before = structuredClone(world.row(JOB));
+      await socket.say(failed(eventSeq, 0, "a.txt"));
+      expect(socket.closed).toBe(CLOSE.protocol);
+      expect(world.row(JOB)).toEqual(before);
+      expect(world.sessionRow.eventSeq).toBe(1);
+    },
+  );
 
   test("[L2] what is held is remembered over an eviction", async () => {
     const { world, socket } = await running();
@@ -382,8 +413,15 @@ describe("events", () => {
     const { world, socket } = await running();
     const viewer = await world.join(JOB);
     await socket.say(result(2, "failed"));
-    expect(world.row(JOB)).toMatchObject({ live: { status: "failed", totals: totals(100) }, report: { outcome: "failed" } });
-    expect(viewer.shown.at(-1)).toMatchObject({ status: "failed", error: { code: "DESTINATION_DENIED" }, bytesPerSecond: 0 });
+    expect(world.row(JOB)).toMatchObject({
+      live: { status: "failed", totals: totals(100) },
+      report: { outcome: "failed" },
+    });
+    expect(viewer.shown.at(-1)).toMatchObject({
+      status: "failed",
+      error: { code: "DESTINATION_DENIED" },
+      bytesPerSecond: 0,
+    });
     await socket.say(result(2, "completed"), result(3, "completed"));
     expect(lastAck(socket)).toBe(3);
     expect(world.row(JOB).report?.outcome).toBe("failed");
@@ -461,7 +499,9 @@ async function survive(seed: number): Promise<void> {
   const world = new MemoryWorld();
   const desired = world.addJob(JOB);
   await world.hub.setDesired(ORG, desired);
-  const outbox: (JobEvent | Result)[] = Array.from({ length: 40 }, (_, index) => failed(index + 1, index, `${index}`));
+  const outbox: (JobEvent | Result)[] = Array.from({ length: 40 }, (_, index) =>
+    failed(index + 1, index, `${index}`),
+  );
   outbox.push(result(41));
   let acked = 0;
   let known: Record<string, [number, number]> = {};
@@ -495,9 +535,10 @@ async function survive(seed: number): Promise<void> {
     if (socket.closed === null) await socket.leave(chance(0.5) ? "clean" : "broken");
   }
   const { failures, report, live } = world.row(JOB);
-  expect([...failures.entries()].map(([number, { path }]) => [number, path]), `seed ${seed}`).toEqual(
-    Array.from({ length: 40 }, (_, index) => [index, `${index}`]),
-  );
+  expect(
+    [...failures.entries()].map(([number, { path }]) => [number, path]),
+    `seed ${seed}`,
+  ).toEqual(Array.from({ length: 40 }, (_, index) => [index, `${index}`]));
   expect(report?.outcome).toBe("completed");
   expect(live.status).toBe("completed");
   expect(world.desiredRows.size).toBe(0);
@@ -516,7 +557,14 @@ describe("progress", () => {
   test("[L3] a progress that is doubled or late takes no total down", async () => {
     const { world, socket } = await running();
     const viewer = await world.join(JOB);
-    for (const [seq, files] of [[1, 10], [2, 20], [2, 20], [1, 10], [4, 40], [3, 30]] as const) {
+    for (const [seq, files] of [
+      [1, 10],
+      [2, 20],
+      [2, 20],
+      [1, 10],
+      [4, 40],
+      [3, 30],
+    ] as const) {
       await socket.say(progress(seq, files));
     }
     const files = viewer.shown.map((live) => live.totals.filesCompleted);
@@ -618,17 +666,51 @@ describe("sessions", () => {
   test.each<[string, (socket: MemoryAgentSocket) => string]>([
     ["that is not JSON", () => "{"],
     ["that is empty", () => ""],
-    ["of another version", (socket) => JSON.stringify({ v: 2, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD] })],
-    ["of the session before", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch - 1, n: 90, a: 0, m: [GOOD] })],
-    ["of a session to come", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch + 1, n: 90, a: 0, m: [GOOD] })],
+    [
+      "of another version",
+      (socket) => JSON.stringify({ v: 2, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD] }),
+    ],
+    [
+      "of the session before",
+      (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch - 1, n: 90, a: 0, m: [GOOD] }),
+    ],
+    [
+      "of a session to come",
+      (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch + 1, n: 90, a: 0, m: [GOOD] }),
+    ],
     ["without a number", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, a: 0, m: [GOOD] })],
-    ["with a second hello", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [{ ...HELLO }] })],
-    ["with a damaged message", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD, { ...GOOD, epoch: "1" }] })],
-    ["with a fall below zero", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [{ ...GOOD, totals: { ...GOOD.totals, bytesSent: -1 } }] })],
-    ["that is too long", (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD], pad: "x".repeat(300_000) })],
+    [
+      "with a second hello",
+      (socket) => JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [{ ...HELLO }] }),
+    ],
+    [
+      "with a damaged message",
+      (socket) =>
+        JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD, { ...GOOD, epoch: "1" }] }),
+    ],
+    [
+      "with a fall below zero",
+      (socket) =>
+        JSON.stringify({
+          v: 1,
+          s: socket.sessionEpoch,
+          n: 90,
+          a: 0,
+          m: [{ ...GOOD, totals: { ...GOOD.totals, bytesSent: -1 } }],
+        }),
+    ],
+    [
+      "that is too long",
+      (socket) =>
+        JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [GOOD], pad: "x".repeat(300_000) }),
+    ],
   ])("[L5] a frame %s closes the socket with 4008 and changes nothing", async (_what, make) => {
     const { world, socket } = await running();
-    const before = structuredClone({ jobs: world.jobs, desired: world.desiredRows, session: world.sessionRow });
+    const before = structuredClone({
+      jobs: world.jobs,
+      desired: world.desiredRows,
+      session: world.sessionRow,
+    });
     const writes = world.writes.length;
     await socket.raw(make(socket));
     expect(socket.closed).toBe(CLOSE.protocol);
@@ -657,14 +739,17 @@ describe("sessions", () => {
   test.each([
     [2, 3],
     [0, 0],
-  ])("[L5] an agent that speaks versions %i to %i is told so and closed with 4426", async (protocolMin, protocolMax) => {
-    const world = new MemoryWorld();
-    const socket = world.connect();
-    await socket.hello({}, { protocolMin, protocolMax });
-    expect(socket.heard("error")[0]?.code).toBe("UPGRADE_NEEDED");
-    expect(socket.closed).toBe(CLOSE.upgradeNeeded);
-    expect(world.agentStatus).toBe("offline");
-  });
+  ])(
+    "[L5] an agent that speaks versions %i to %i is told so and closed with 4426",
+    async (protocolMin, protocolMax) => {
+      const world = new MemoryWorld();
+      const socket = world.connect();
+      await socket.hello({}, { protocolMin, protocolMax });
+      expect(socket.heard("error")[0]?.code).toBe("UPGRADE_NEEDED");
+      expect(socket.closed).toBe(CLOSE.upgradeNeeded);
+      expect(world.agentStatus).toBe("offline");
+    },
+  );
 
   test("[L5] an agent that also speaks a newer version is welcome", async () => {
     const world = new MemoryWorld();
@@ -697,7 +782,10 @@ describe("sessions", () => {
     expect(world.hub.authorize(KEY_HASH)).toBeNull();
     expect(socket.closed).toBe(CLOSE.revoked);
     const before = structuredClone(world.row(JOB));
-    await world.hub.frame(socket, JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [result(2)] }));
+    await world.hub.frame(
+      socket,
+      JSON.stringify({ v: 1, s: socket.sessionEpoch, n: 90, a: 0, m: [result(2)] }),
+    );
     expect(world.row(JOB)).toEqual(before);
     world.hub.initialize({ orgId: ORG, agentId: AGENT, keyHash: KEY_HASH });
     world.evict();
@@ -713,7 +801,13 @@ describe("sessions", () => {
 
   test("[C10] only the very key opens", () => {
     const world = new MemoryWorld();
-    for (const hash of ["", KEY_HASH.slice(1), `${KEY_HASH}0`, KEY_HASH.toUpperCase(), KEY_HASH.replace(/.$/, "0")]) {
+    for (const hash of [
+      "",
+      KEY_HASH.slice(1),
+      `${KEY_HASH}0`,
+      KEY_HASH.toUpperCase(),
+      KEY_HASH.replace(/.$/, "0"),
+    ]) {
       expect(world.hub.authorize(hash)).toBeNull();
     }
     expect(world.hub.authorize(KEY_HASH)).toEqual({ orgId: ORG, agentId: AGENT });
@@ -851,7 +945,10 @@ describe("presence", () => {
     expect(world.alarmMs).toBeNull();
     await world.pass(86_400_000);
     expect(world.alarmMs).toBeNull();
-    expect({ storeWrites: world.storeWrites, alarmChanges: world.alarmChanges }).toEqual({ storeWrites, alarmChanges });
+    expect({ storeWrites: world.storeWrites, alarmChanges: world.alarmChanges }).toEqual({
+      storeWrites,
+      alarmChanges,
+    });
     expect(world.writes).toHaveLength(writes);
   });
 });
@@ -926,6 +1023,11 @@ describe("dashboards", () => {
     await socket.say(progress(1, 7));
     await socket.leave("clean");
     const viewer = await world.join(JOB);
-    expect(viewer.shown[0]).toMatchObject({ agentOnline: false, bytesPerSecond: 0, currentPath: null, totals: totals(7) });
+    expect(viewer.shown[0]).toMatchObject({
+      agentOnline: false,
+      bytesPerSecond: 0,
+      currentPath: null,
+      totals: totals(7),
+    });
   });
 });

@@ -5,7 +5,13 @@
  */
 import { isFinal, ZERO_TOTALS, type FileFailure, type JobConfig, type JobReport } from "../schema/job.ts";
 import type { LiveJob, LiveMessage } from "../schema/live.ts";
-import { readHubFrame, type AgentMessage, type Desired, type Hello, type HubMessage } from "../schema/protocol.ts";
+import {
+  readHubFrame,
+  type AgentMessage,
+  type Desired,
+  type Hello,
+  type HubMessage,
+} from "../schema/protocol.ts";
 import {
   Hub,
   type AgentSocket,
@@ -98,7 +104,9 @@ export class MemoryWorld implements HubWorld {
     desired: () => [...this.desiredRows.values()],
     // Through JSON, as SQLite would keep it.
     setDesired: (record) =>
-      this.#write(() => this.desiredRows.set(record.desired.jobId, JSON.parse(JSON.stringify(record)) as DesiredRecord)),
+      this.#write(() =>
+        this.desiredRows.set(record.desired.jobId, JSON.parse(JSON.stringify(record)) as DesiredRecord),
+      ),
     dropDesired: (jobId) => this.#write(() => this.desiredRows.delete(jobId)),
   };
 
@@ -145,7 +153,12 @@ export class MemoryWorld implements HubWorld {
           if (row === undefined || row.report !== null) return;
           row.report = message.report;
           const status = row.live.status === "cancelled" ? row.live.status : message.report.outcome;
-          row.live = { ...row.live, status, error: message.report.error, totals: risen(row, message.report.totals) };
+          row.live = {
+            ...row.live,
+            status,
+            error: message.report.error,
+            totals: risen(row, message.report.totals),
+          };
         }),
       live: async (jobId) => {
         if (this.databaseFails !== "never") throw new Error("D1 is away");
@@ -248,7 +261,13 @@ export class MemoryWorld implements HubWorld {
     const state = action === "retry" ? "run" : action;
     if (action === "retry") {
       row.report = null;
-      row.live = { ...row.live, epoch: row.live.epoch + 1, status: "created", totals: ZERO_TOTALS, error: null };
+      row.live = {
+        ...row.live,
+        epoch: row.live.epoch + 1,
+        status: "created",
+        totals: ZERO_TOTALS,
+        error: null,
+      };
     }
     row.live = { ...row.live, desiredState: state, ...(action === "cancel" ? { status: "cancelled" } : {}) };
     return { type: "desired", jobId, epoch: row.live.epoch, rev: row.desiredRev, state, config: CONFIG };
@@ -303,7 +322,8 @@ export class MemoryAgentSocket implements AgentSocket {
 
   setState(state: AgentSocketState): void {
     const text = JSON.stringify(state);
-    if (text.length > 2_048) throw new Error("The attachment is too large to be sure that the platform keeps it");
+    if (text.length > 2_048)
+      throw new Error("The attachment is too large to be sure that the platform keeps it");
     this.#state = JSON.parse(text) as AgentSocketState;
   }
 
@@ -357,7 +377,9 @@ export class MemoryAgentSocket implements AgentSocket {
 
   /** All messages of a type that came, oldest first. */
   heard<Type extends HubMessage["type"]>(type: Type): Extract<HubMessage, { type: Type }>[] {
-    return this.received.filter((message): message is Extract<HubMessage, { type: Type }> => message.type === type);
+    return this.received.filter(
+      (message): message is Extract<HubMessage, { type: Type }> => message.type === type,
+    );
   }
 }
 
@@ -391,6 +413,9 @@ export class MemoryViewer implements ViewerSocket {
 function risen(row: JobRow, totals: LiveJob["totals"]): LiveJob["totals"] {
   const before = row.live.totals;
   return Object.fromEntries(
-    Object.entries(totals).map(([name, value]) => [name, Math.max(value, before[name as keyof typeof before])]),
+    Object.entries(totals).map(([name, value]) => [
+      name,
+      Math.max(value, before[name as keyof typeof before]),
+    ]),
   ) as unknown as LiveJob["totals"];
 }

@@ -53,7 +53,9 @@ describe("examples", () => {
 
   test("[L10] every kind of message an agent can say has an example", () => {
     const messages = examplesOf(PROTOCOL_VERSION, "agent").flatMap((example) => example.messages);
-    const said = new Set(messages.map(({ type, event }) => (event === undefined ? type : `${type}/${event.kind}`)));
+    const said = new Set(
+      messages.map(({ type, event }) => (event === undefined ? type : `${type}/${event.kind}`)),
+    );
     const known = agentMessage.options.flatMap((option): string[] => {
       const type = option.shape.type.value;
       if (!("event" in option.shape)) return [type];
@@ -63,7 +65,9 @@ describe("examples", () => {
   });
 
   test("[L10] every kind of message a hub can say has an example", () => {
-    const said = new Set(examplesOf(PROTOCOL_VERSION, "hub").flatMap(({ messages }) => messages.map(({ type }) => type)));
+    const said = new Set(
+      examplesOf(PROTOCOL_VERSION, "hub").flatMap(({ messages }) => messages.map(({ type }) => type)),
+    );
     expect([...said].sort()).toEqual(hubMessage.options.map((option) => option.shape.type.value).sort());
   });
 });
@@ -74,7 +78,12 @@ function frame(messages: unknown, more: Record<string, unknown> = {}): string {
 
 describe("reading", () => {
   test("[L10] a message type nobody knows yet is left out, and the rest of the frame is read", () => {
-    const read = readAgentFrame(frame([{ type: "lease", jobId: 7 }, { type: "bye", reason: "stopping" }]));
+    const read = readAgentFrame(
+      frame([
+        { type: "lease", jobId: 7 },
+        { type: "bye", reason: "stopping" },
+      ]),
+    );
     expect(read.messages).toEqual([{ type: "bye", reason: "stopping" }]);
   });
 
@@ -105,8 +114,14 @@ describe("reading", () => {
     ["a message whose type is a number", frame([{ type: 1 }])],
     ["a known message without its fields", frame([{ type: "progress" }])],
     ["a good message before a bad one", frame([{ type: "ready" }, { type: "bye", reason: 1 }])],
-    ["a job id of another kind", frame([{ type: "applied", jobId: "agt_01kaqt4h2r5t8y1p3s6v9b2n4m", epoch: 1, rev: 1, result: "ok" }])],
-    ["an epoch of zero", frame([{ type: "applied", jobId: "job_01kaqt5n8v3m9w2x7c4d6e8f0g", epoch: 0, rev: 1, result: "ok" }])],
+    [
+      "a job id of another kind",
+      frame([{ type: "applied", jobId: "agt_01kaqt4h2r5t8y1p3s6v9b2n4m", epoch: 1, rev: 1, result: "ok" }]),
+    ],
+    [
+      "an epoch of zero",
+      frame([{ type: "applied", jobId: "job_01kaqt5n8v3m9w2x7c4d6e8f0g", epoch: 0, rev: 1, result: "ok" }]),
+    ],
     ["prototype keys", '{"__proto__":{"v":1,"s":1,"n":1,"a":0,"m":[]}}'],
     ["very deep nesting", `${"[".repeat(50_000)}${"]".repeat(50_000)}`],
   ])("[L5] %s is refused as a breach of the protocol", (_what, text) => {
@@ -115,7 +130,7 @@ describe("reading", () => {
 
   test("[L5] negative, fractional and lacking totals are refused", () => {
     const [example] = examplesOf(1, "agent").filter(({ name }) => name === "agent-progress.json");
-    const [progress] = example?.messages as [{ totals: Record<string, number> }];
+    const progress = example?.messages[0] as { type: string; totals?: Record<string, number> };
     for (const bad of [-1, 0.5, 2 ** 53, "1", null, undefined]) {
       const totals = { ...progress.totals, bytesSent: bad };
       expect(() => readAgentFrame(frame([{ ...progress, totals }]))).toThrow(ProtocolError);
@@ -124,7 +139,9 @@ describe("reading", () => {
 
   test("[L5] a frame of the longest size is read, one byte more is refused", () => {
     const empty = frame([{ type: "bye", reason: "x" }], { pad: "" });
-    const longest = frame([{ type: "bye", reason: "x" }], { pad: "a".repeat(FRAME_BYTES_MAX - empty.length) });
+    const longest = frame([{ type: "bye", reason: "x" }], {
+      pad: "a".repeat(FRAME_BYTES_MAX - empty.length),
+    });
     expect(readAgentFrame(longest).messages).toHaveLength(1);
     expect(() => readAgentFrame(longest.replace('"pad":"', '"pad":"a'))).toThrow(ProtocolError);
   });

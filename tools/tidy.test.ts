@@ -58,6 +58,7 @@ describe("[D1] each check can fail", () => {
     ["durable-objects/hub.ts", 'import { d } from "../worker/app.ts";'],
     ["ui/api.ts", 'import { jobs } from "../schema/tables.ts";'],
     ["schema/job.ts", 'import { x } from "../worker/app.ts";'],
+    ["schema/job.ts", 'import { eq } from "drizzle-orm";'],
     ["agent/main.ts", 'import x from "hono";'],
     ["ui/app.tsx", 'const page = await import("left-pad");'],
   ])("[D1] %s may not say %s", (path, text) =>
@@ -71,6 +72,8 @@ describe("[D1] each check can fail", () => {
     ["schema/a.ts", 'import { z } from "zod";'],
     ["schema/a.ts", "export enum Colour { red }"],
     ["ui/a.tsx", "element.innerHTML = name;"],
+    ["ui/a.tsx", "<p dangerouslySetInnerHTML={page} />"],
+    ["worker/a.ts", "// as in /home/anna/notes"],
     ["agent/runner.ts", "Deno.readFile(path);"],
     ["worker/db/jobs.ts", "systemDb(database)"],
     ["worker/db/jobs.ts", "drizzle(env.DB)"],
@@ -84,6 +87,30 @@ describe("[D1] each check can fail", () => {
   ])("[D1] %s is not a name or a file we want", (path, text) =>
     expect(findBadNames(file(path, text))).toHaveLength(1),
   );
+
+  test("[D1] a connector may know its own files, and no other kind", () => {
+    const registry = 'import { a } from "./local.ts";\nimport { b } from "./azure-blob.ts";';
+    const check = (path: string, name: string) =>
+      findForbiddenImports([
+        { path: "agent/connectors/registry.ts", text: registry },
+        { path, text: `import { a } from "${name}";` },
+      ]);
+    expect(check("agent/connectors/azure-blob.ts", "./azure-blob-errors.ts")).toEqual([]);
+    expect(check("agent/connectors/local.ts", "./connector.ts")).toEqual([]);
+    expect(check("agent/connectors/local.ts", "./azure-blob.ts")).toHaveLength(1);
+    expect(check("agent/connectors/local.ts", "./azure-blob-errors.ts")).toHaveLength(1);
+  });
+
+  test("[D1] a rule named in a comment or by a skipped test is not proved", () => {
+    const tests = file(
+      "a.test.ts",
+      '// [A1] above\ntest.skip("[A2] later", () => {});\ntest("[A3] [A4] yes")',
+    );
+    expect(findUnprovedRules("**A1** **A2** **A3** **A4**", tests)).toEqual([
+      "docs/spec.md: no test carries [A1]",
+      "docs/spec.md: no test carries [A2]",
+    ]);
+  });
 
   test("[D1] a rule without a test, and a test without a rule, are found", () => {
     const tests = file("a.test.ts", 'test("[A1] yes"); test("[A3] what?");');

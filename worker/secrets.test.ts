@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { base64, fromBase64, hmacSha256Hex, isKeyRing, randomToken, seal, sha256Hex, unseal } from "./secrets.ts";
+import {
+  base64,
+  fromBase64,
+  hmacSha256Hex,
+  isKeyRing,
+  randomToken,
+  seal,
+  sha256Hex,
+  unseal,
+} from "./secrets.ts";
 
 const key = (fill: number) => base64(new Uint8Array(32).fill(fill));
 const RING = `a1:${key(1)}`;
@@ -48,7 +57,17 @@ test("[C7] after a rotation the new key seals and the old one still opens, until
 });
 
 test("[C7] a key ring that is none is known as such, and nothing is sealed with it", async () => {
-  const bad = [undefined, "", "a1", "a1:", `a1:${base64(new Uint8Array(16))}`, "a1:!!!", `A 1:${key(1)}`, `${RING},`, `:${key(1)}`];
+  const bad = [
+    undefined,
+    "",
+    "a1",
+    "a1:",
+    `a1:${base64(new Uint8Array(16))}`,
+    "a1:!!!",
+    `A 1:${key(1)}`,
+    `${RING},`,
+    `:${key(1)}`,
+  ];
   for (const ring of bad) {
     expect(isKeyRing(ring), String(ring)).toBe(false);
     await expect(seal(ring, PLACE, SECRET)).rejects.toThrow();

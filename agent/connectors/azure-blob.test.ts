@@ -55,7 +55,7 @@ destinationContract(
   },
 );
 
-Deno.test("[A1] a container that is not there, and a credential that lapsed, are the job's trouble", async () => {
+Deno.test("[Z1] a container that is not there, and a credential that lapsed, are the job's trouble", async () => {
   const { emulator, container } = await newContainer();
   const options = { prefix: "", account: emulator.account, container };
   const missing = destinationOf(emulator.grants("not-there"), options);
@@ -74,7 +74,7 @@ Deno.test("[A1] a container that is not there, and a credential that lapsed, are
   await assert.rejects(denied.find("a", SIGNAL), fails("job", "DESTINATION_DENIED", "new_grant"));
 });
 
-Deno.test("[A1] a refused credential is not used again: the next call asks for another", async () => {
+Deno.test("[Z1] a refused credential is not used again: the next call asks for another", async () => {
   const { emulator, container } = await newContainer();
   const lapsed = emulator.grant(container, { minutes: -5 });
   const replaced: Grant[] = [];
@@ -91,7 +91,7 @@ Deno.test("[A1] a refused credential is not used again: the next call asks for a
   assert.deepEqual(replaced, [lapsed]);
 });
 
-Deno.test("[A2] the listing comes in pages, and the prefix keeps the neighbours out", async () => {
+Deno.test("[Z2] the listing comes in pages, and the prefix keeps the neighbours out", async () => {
   const { emulator, container } = await newContainer();
   const make = (prefix: string) =>
     destinationOf(emulator.grants(container), { prefix, account: emulator.account, container });
@@ -148,7 +148,7 @@ function answer(status: number, body: string | null, headers: Record<string, str
   });
 }
 
-Deno.test("[A3] no message holds the address's query, whatever goes wrong", async () => {
+Deno.test("[Z3] no message holds the address's query, whatever goes wrong", async () => {
   const failures = [
     () =>
       Promise.reject(
@@ -170,7 +170,7 @@ Deno.test("[A3] no message holds the address's query, whatever goes wrong", asyn
   }
 });
 
-Deno.test("[A4] what another than the service answers is not taken for its word", async () => {
+Deno.test("[Z4] what another than the service answers is not taken for its word", async () => {
   const portal = () => new Response("<html>Sign in</html>", { status: 200 });
   await assert.rejects(
     answering(portal).destination.find("a", SIGNAL),
@@ -192,7 +192,7 @@ Deno.test("[A4] what another than the service answers is not taken for its word"
   assert.equal(moved.seen[0]?.init.redirect, "manual");
 });
 
-Deno.test("[A5] names that XML cannot hold are read as they were encoded", async () => {
+Deno.test("[Z5] names that XML cannot hold are read as they were encoded", async () => {
   const listing = `<EnumerationResults><Blobs>
     <Blob><Name Encoded="true">p/a%EF%BF%BFb</Name><Properties><Etag>0x1</Etag><Content-Length>3</Content-Length></Properties></Blob>
     <Blob><Name>p/a%20&amp;b</Name><Properties><Etag>"0x2"</Etag><Content-Length>4</Content-Length></Properties>
@@ -214,7 +214,7 @@ Deno.test("[A5] names that XML cannot hold are read as they were encoded", async
   });
 });
 
-Deno.test("[A6] names that the service cannot hold are refused before anything is sent", () => {
+Deno.test("[Z6] names that the service cannot hold are refused before anything is sent", () => {
   const { destination } = answering(() => answer(500, ""));
   for (const path of [
     "a".repeat(1_023),
@@ -234,7 +234,7 @@ Deno.test("[A6] names that the service cannot hold are refused before anything i
     assert.equal(destination.refusal(path), null, path);
 });
 
-Deno.test("[A7] each refusal of the service is somebody's trouble, with the right advice", () => {
+Deno.test("[Z7] each refusal of the service is somebody's trouble, with the right advice", () => {
   const cases: readonly (readonly [number, string, string, string | null, string])[] = [
     [404, "ContainerNotFound", "job", "DESTINATION_MISSING", "never"],
     [409, "ContainerBeingDeleted", "job", "DESTINATION_MISSING", "backoff"],
@@ -264,7 +264,7 @@ Deno.test("[A7] each refusal of the service is somebody's trouble, with the righ
   }
 });
 
-Deno.test("[A7] the service's wish to wait is read in seconds and as a date", () => {
+Deno.test("[Z7] the service's wish to wait is read in seconds and as a date", () => {
   const nowMs = Date.parse("2026-01-01T00:00:00Z");
   const waitOf = (text: string) => {
     const { retry } = errorOf(
@@ -280,7 +280,7 @@ Deno.test("[A7] the service's wish to wait is read in seconds and as a date", ()
   assert.equal(waitOf("soon"), null);
 });
 
-Deno.test("[A8] an archived entry does not tell its blocks, and that is no error", async () => {
+Deno.test("[Z8] an archived entry does not tell its blocks, and that is no error", async () => {
   const { destination } = answering(() => answer(409, "<Error><Code>BlobArchived</Code></Error>"));
   assert.equal(await destination.committedBlocks("a", SIGNAL), null);
 });

@@ -58,7 +58,7 @@ function failsJob(code: string): (error: unknown) => boolean {
     error instanceof TransferError && error.problem.scope === "job" && error.problem.code === code;
 }
 
-Deno.test("[L1] links are listed as skipped and not followed, whether they lead out, in a circle, or nowhere", async () => {
+Deno.test("[O1] links are listed as skipped and not followed, whether they lead out, in a circle, or nowhere", async () => {
   using folder = new Folder();
   folder.put("a/file");
   Deno.symlinkSync("/etc", folder.path("out"));
@@ -74,14 +74,14 @@ Deno.test("[L1] links are listed as skipped and not followed, whether they lead 
   });
 });
 
-Deno.test("[L1] what is neither file nor folder is listed as special", async () => {
+Deno.test("[O1] what is neither file nor folder is listed as special", async () => {
   using folder = new Folder();
   folder.put("file");
   await new Deno.Command("mkfifo", { args: [folder.path("pipe")] }).output();
   assert.deepEqual(await list(folder.root), { file: "file", pipe: "special" });
 });
 
-Deno.test("[L1] a root that is a link, or ends in a slash, is the folder it leads to", async () => {
+Deno.test("[O1] a root that is a link, or ends in a slash, is the folder it leads to", async () => {
   using folder = new Folder();
   using links = new Folder();
   folder.put("file");
@@ -90,7 +90,7 @@ Deno.test("[L1] a root that is a link, or ends in a slash, is the folder it lead
   assert.deepEqual(await list(`${folder.root}/`), { file: "file" });
 });
 
-Deno.test("[L2] a folder that may not be read is one failure, and the rest goes on", async () => {
+Deno.test("[O2] a folder that may not be read is one failure, and the rest goes on", async () => {
   using folder = new Folder();
   folder.put("a/1");
   folder.put("closed/2");
@@ -109,7 +109,7 @@ Deno.test("[L2] a folder that may not be read is one failure, and the rest goes 
   assert.deepEqual(found, { "a/1": "file", closed: "source_denied", "z/3": "file" });
 });
 
-Deno.test("[L2] a name that is not Unicode is a failure of that name", async () => {
+Deno.test("[O2] a name that is not Unicode is a failure of that name", async () => {
   using folder = new Folder();
   folder.put("good");
   await new Deno.Command("sh", {
@@ -119,7 +119,7 @@ Deno.test("[L2] a name that is not Unicode is a failure of that name", async () 
   assert.deepEqual(await list(folder.root), { good: "file", "bad\ufffdname": "name_refused" });
 });
 
-Deno.test("[L3] a root that is missing, a file, or unreadable fails the job, each with its code", async () => {
+Deno.test("[O3] a root that is missing, a file, or unreadable fails the job, each with its code", async () => {
   using folder = new Folder();
   folder.put("file");
   await assert.rejects(list(folder.path("missing")), failsJob("SOURCE_NOT_FOUND"));
@@ -132,7 +132,7 @@ Deno.test("[L3] a root that is missing, a file, or unreadable fails the job, eac
   await assert.rejects(list(folder.root, closed), failsJob("SOURCE_UNREADABLE"));
 });
 
-Deno.test("[L3] a root that goes away during the scan fails the job, not each of its folders", async () => {
+Deno.test("[O3] a root that goes away during the scan fails the job, not each of its folders", async () => {
   using folder = new Folder();
   for (const name of ["a", "b", "c"]) folder.put(`${name}/file`);
   let gone = false;
@@ -150,7 +150,7 @@ Deno.test("[L3] a root that goes away during the scan fails the job, not each of
   await assert.rejects(list(folder.root, vanishing), failsJob("SOURCE_NOT_FOUND"));
 });
 
-Deno.test("[L4] a folder or a file that was swapped for a link since is not followed", async () => {
+Deno.test("[O4] a folder or a file that was swapped for a link since is not followed", async () => {
   using folder = new Folder();
   using secret = new Folder();
   secret.put("file", new Uint8Array(7));
@@ -167,7 +167,7 @@ Deno.test("[L4] a folder or a file that was swapped for a link since is not foll
   await assert.rejects(source.open({ ...entry, path: "file" }, SIGNAL), TransferError);
 });
 
-Deno.test("[L4] a folder that is swapped for a link while it is listed is not listed", async () => {
+Deno.test("[O4] a folder that is swapped for a link while it is listed is not listed", async () => {
   using folder = new Folder();
   using secret = new Folder();
   secret.put("passwords");
@@ -184,7 +184,7 @@ Deno.test("[L4] a folder that is swapped for a link while it is listed is not li
   assert.deepEqual(await list(folder.root, swapping), { inner: "source_vanished" });
 });
 
-Deno.test("[L5] on Windows paths are put together with backslashes, and told with slashes", async () => {
+Deno.test("[O5] on Windows paths are put together with backslashes, and told with slashes", async () => {
   const kinds: Record<string, "file" | "folder"> = {
     "C:\\": "folder",
     "C:\\a": "folder",
@@ -215,7 +215,7 @@ Deno.test("[L5] on Windows paths are put together with backslashes, and told wit
   );
 });
 
-Deno.test("[L6] a scan that was stopped in the middle of deep folders goes on behind its cursor", async () => {
+Deno.test("[O6] a scan that was stopped in the middle of deep folders goes on behind its cursor", async () => {
   using folder = new Folder();
   const paths = ["a", "b/x/1", "b/x/2", "b/y", "b-", "b.txt", "c/d/e/f/g", "empty/z", "é/1", "é/2"];
   for (const path of paths) folder.put(path);

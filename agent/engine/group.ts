@@ -39,6 +39,13 @@ export class Group {
     });
   }
 
+  /** For a change that is a whole group by itself: it is written at once, with all that waits. */
+  addMany(change: () => void): Promise<void> {
+    const added = this.add(change);
+    this.#writeWaiting();
+    return added;
+  }
+
   close(): void {
     this.#broken ??= { error: new Error("Cannot write journal: it is closed") };
     this.#closing.abort();
@@ -50,10 +57,8 @@ export class Group {
     // What the same turn of the loop has to say comes along.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
       const begunMs = this.#clock.monotonic();
-      if (!this.#write(group)) break;
+      this.#writeWaiting();
       const costMs = this.#clock.monotonic() - begunMs;
       try {
         await this.#clock.sleep(
@@ -67,18 +72,17 @@ export class Group {
     this.#running = false;
   }
 
-  #write(group: readonly Waiting[]): boolean {
-    if (this.#broken === null) {
-      try {
-        this.#commit(group.map((waiting) => waiting.change));
-        for (const waiting of group) waiting.resolve();
-        return true;
-      } catch (error) {
-        this.#broken = { error };
-      }
+  #writeWaiting(): void {
+    const group = this.#waiting;
+    this.#waiting = [];
+    if (group.length === 0) return;
+    try {
+      this.#commit(group.map((waiting) => waiting.change));
+      for (const waiting of group) waiting.resolve();
+    } catch (error) {
+      this.#broken = { error };
+      this.#refuse([...group, ...this.#waiting]);
     }
-    this.#refuse([...group, ...this.#waiting]);
-    return false;
   }
 
   #refuse(refused: readonly Waiting[]): void {

@@ -63,7 +63,9 @@ export function statementsOf(database: Database): Statements {
     write: prepare(
       "INSERT INTO fact (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
     ),
-    add: prepare("INSERT INTO entry (path, size, modified) VALUES (?, ?, ?)"),
+    add: prepare(
+      "INSERT INTO entry (path, size, modified) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING 1",
+    ),
     entry: prepare("SELECT * FROM entry WHERE path = ?"),
     largest: prepare("SELECT max(size) AS size FROM entry WHERE state NOT IN ('failed', 'skipped')"),
     pendingCount: prepare(

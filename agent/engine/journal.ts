@@ -71,20 +71,23 @@ export type Scanned =
       readonly modifiedMs: number;
     };
 
-/** What one transaction keeps of the run as a whole. */
+/** What the rows add up to, kept with them. */
 interface Summary {
-  readonly totals: JobTotals;
-  readonly awaitingFiles: number;
-  readonly awaitingBytes: number;
-  readonly failures: number;
-  readonly activeMs: number;
+  readonly totals: { -readonly [Key in keyof JobTotals]: JobTotals[Key] };
+  awaitingFiles: number;
+  awaitingBytes: number;
+  failures: number;
+  activeMs: number;
 }
 
 export class Journal {
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #group: Group;
-  #summary: Summary;
+  /** As it is on the disk. */
+  #summary: Readonly<Summary>;
+  /** Inside a transaction: as it will be. */
+  #draft: Summary;
   #closed = false;
   /** Asked at each commit. */
   activeMs: () => number = () => this.#summary.activeMs;
@@ -103,10 +106,8 @@ export class Journal {
     }
     this.startedAtMs = Number(this.#read("started_at"));
     const summary = this.#read("summary");
-    this.#summary =
-      summary === null
-        ? { totals: ZERO_TOTALS, awaitingFiles: 0, awaitingBytes: 0, failures: 0, activeMs: 0 }
-        : (JSON.parse(summary) as Summary);
+    this.#summary = summary === null ? NOTHING_YET : (JSON.parse(summary) as Summary);
+    this.#draft = copyOf(this.#summary);
     this.#group = new Group(platform.clock, (changes) => {
       this.#commit(changes);
       this.onCommit();
@@ -214,7 +215,7 @@ export class Journal {
 
   /** A page of the source's listing. */
   addPage(items: readonly Scanned[], cursor: string | null): Promise<void> {
-    return this.#group.add(() => {
+    return this.#group.addMany(() => {
       for (const item of items) this.#addListed(item);
       if (cursor === null) this.#write("scan_done", "1");
       else this.#write("scan_cursor", JSON.stringify(cursor));
@@ -225,7 +226,7 @@ export class Journal {
   async claim(after: string, countMax: number): Promise<readonly EntryRow[]> {
     const rows = this.#rows(() => this.#statements.inState.iterate("pending", after, countMax));
     if (rows.length === 0) return rows;
-    await this.#group.add(() => {
+    await this.#group.addMany(() => {
       for (const row of rows) this.#statements.setState.run("started", row.path);
     });
     return rows;
@@ -233,7 +234,7 @@ export class Journal {
 
   /** What the destination holds, as its listing says. */
   noteHeld(items: readonly Held[]): Promise<void> {
-    return this.#group.add(() => {
+    return this.#group.addMany(() => {
       for (const held of items) {
         this.#statements.noteHeld.run(held.etag, held.sizeBytes, held.sha256, held.modifiedMs, held.path);
       }
@@ -272,11 +273,14 @@ export class Journal {
   settle(path: string, outcome: Outcome, sentBytes = 0): Promise<void> {
     return this.#group.add(() => {
       this.#count({ bytesSent: sentBytes });
-      const row = this.entry(path);
-      if (row === null || isSettled(row)) return;
-      if (row.state === "uploaded") this.#await(-1, -row.sizeBytes);
-      this.#applyOutcome(row.path, row.sizeBytes, outcome);
-      if (outcome.state !== "uploaded" && row.attempt !== null) this.#statements.dropBlocks.run(path);
+      this.#settle(path, outcome);
+    });
+  }
+
+  settleAll(outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
+    if (outcomes.size === 0) return Promise.resolve();
+    return this.#group.addMany(() => {
+      for (const [path, outcome] of outcomes) this.#settle(path, outcome);
     });
   }
 
@@ -315,16 +319,15 @@ export class Journal {
   // --- inside a transaction ----------------------------------------------------------------------------------------
 
   #commit(changes: readonly (() => void)[]): void {
-    const before = this.#summary;
+    this.#draft = copyOf(this.#summary);
     guard("write", () => {
       this.#database.execute("BEGIN IMMEDIATE");
       try {
         for (const change of changes) change();
-        this.#summary = { ...this.#summary, activeMs: Math.max(this.#summary.activeMs, this.activeMs()) };
-        this.#write("summary", JSON.stringify(this.#summary));
+        this.#draft.activeMs = Math.max(this.#draft.activeMs, this.activeMs());
+        this.#write("summary", JSON.stringify(this.#draft));
         this.#database.execute("COMMIT");
       } catch (error) {
-        this.#summary = before;
         try {
           this.#database.execute("ROLLBACK");
         } catch {
@@ -333,13 +336,13 @@ export class Journal {
         throw error;
       }
     });
+    this.#summary = this.#draft;
   }
 
   #addListed(item: Scanned): void {
     const entry = item.kind === "file" ? item.entry : { sizeBytes: 0, modifiedMs: 0, ...item };
-    // A page that is listed again after a crash adds nothing.
-    if (this.#statements.entry.get(entry.path) !== undefined) return;
-    this.#statements.add.run(entry.path, entry.sizeBytes, entry.modifiedMs);
+    // A path that is listed twice is one entry.
+    if (this.#statements.add.get(entry.path, entry.sizeBytes, entry.modifiedMs) === undefined) return;
     this.#count({ filesTotal: 1, bytesTotal: entry.sizeBytes });
     switch (item.kind) {
       case "file":
@@ -363,6 +366,14 @@ export class Journal {
         });
         return;
     }
+  }
+
+  #settle(path: string, outcome: Outcome): void {
+    const row = this.entry(path);
+    if (row === null || isSettled(row)) return;
+    if (row.state === "uploaded") this.#await(-1, -row.sizeBytes);
+    this.#applyOutcome(path, row.sizeBytes, outcome);
+    if (outcome.state !== "uploaded" && row.attempt !== null) this.#statements.dropBlocks.run(path);
   }
 
   #applyOutcome(path: string, sizeBytes: number, outcome: Outcome): void {
@@ -392,31 +403,19 @@ export class Journal {
   }
 
   #addFailure(path: string, outcome: Extract<Outcome, { state: "failed" }>): void {
-    const number = this.#summary.failures;
-    this.#summary = { ...this.#summary, failures: number + 1 };
-    if (number < FAILURES_KEPT_MAX) {
-      this.#statements.addFailure.run(
-        number,
-        path,
-        outcome.code,
-        outcome.message.slice(0, MESSAGE_LENGTH_MAX),
-      );
-    }
+    const number = this.#draft.failures++;
+    if (number >= FAILURES_KEPT_MAX) return;
+    this.#statements.addFailure.run(number, path, outcome.code, outcome.message.slice(0, MESSAGE_LENGTH_MAX));
   }
 
   #await(files: number, bytes: number): void {
-    const { awaitingFiles, awaitingBytes } = this.#summary;
-    this.#summary = {
-      ...this.#summary,
-      awaitingFiles: awaitingFiles + files,
-      awaitingBytes: awaitingBytes + bytes,
-    };
+    this.#draft.awaitingFiles += files;
+    this.#draft.awaitingBytes += bytes;
   }
 
   #count(more: Partial<JobTotals>): void {
-    const totals: { -readonly [Key in keyof JobTotals]: number } = { ...this.#summary.totals };
+    const { totals } = this.#draft;
     for (const key of Object.keys(more) as (keyof JobTotals)[]) totals[key] += more[key] ?? 0;
-    this.#summary = { ...this.#summary, totals };
   }
 
   #rows(query: () => Iterable<SqlRow>): readonly EntryRow[] {
@@ -429,6 +428,18 @@ export class Journal {
   #write(key: string, value: string): void {
     this.#statements.write.run(key, value);
   }
+}
+
+const NOTHING_YET: Readonly<Summary> = {
+  totals: ZERO_TOTALS,
+  awaitingFiles: 0,
+  awaitingBytes: 0,
+  failures: 0,
+  activeMs: 0,
+};
+
+function copyOf(summary: Readonly<Summary>): Summary {
+  return { ...summary, totals: { ...summary.totals } };
 }
 
 function isSettled(row: EntryRow): boolean {

@@ -139,8 +139,11 @@ Deno.test("[E4] a run is cancelled while it is paused, and while it scans", asyn
 
   const scanning = new World(1);
   for (let index = 0; index < 1_000; index++) scanning.source.put(`${index}`, new Uint8Array(1));
+  scanning.sourceHook = ({ operation }, signal) => {
+    if (operation === "list") return scanning.clock.sleep(10, signal);
+  };
   const scan = scanning.start();
-  await scanning.clock.advance(8);
+  await scanning.clock.advance(50);
   assert.equal(scan.progress().phase, "scanning");
   scan.cancel();
   assert.equal((await scanning.end(scan))?.outcome, "cancelled");
@@ -404,6 +407,22 @@ Deno.test("[E10] what the destination lost, changed or mixed up fails the proof,
   });
   assert.equal(report?.totals.filesCompleted, 1);
   assert.equal(report.totals.filesVerified, 1);
+});
+
+Deno.test("[E10] a listing that is older than the upload does not speak against it", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 6; index++) {
+    world.source.put(`f${index}`, pattern(index, 50));
+    world.destination.plant(`f${index}`, pattern(99, 50));
+  }
+  world.destinationHook = async ({ operation, when }, signal) => {
+    // The uploads end while the page is on its way.
+    if (operation === "page" && when === "after") await world.clock.sleep(5_000, signal);
+    if (operation === "write_whole" && when === "before") await world.clock.sleep(1_500, signal);
+  };
+  const report = await world.end(world.start({ existing: "overwrite", concurrency: 2 }));
+  assert.deepEqual(failureCodes(world), {});
+  assert.equal(report?.totals.filesVerified, 6);
 });
 
 // --- retries -----------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ export class Verifier {
   /** Asks about one entry that was just uploaded. */
   async prove(path: string): Promise<void> {
     const row = this.#input.journal.entry(path);
-    if (row?.state === "uploaded") await this.#settle(row, await this.#find(path));
+    if (row?.state === "uploaded") await this.#findAndSettle(row);
   }
 
   /** A page of a large listing takes long; looking at it again must stay a small part of the work. */
@@ -108,14 +108,15 @@ export class Verifier {
       bodyBytes: 0,
       signal: control.stopped,
     });
-    const proofs: Promise<void>[] = [];
+    const outcomes = new Map<string, Outcome>();
     for (const held of page.items) {
       const row = journal.entry(held.path);
       if (row?.state !== "uploaded") continue;
-      if (row.attempt === null) proofs.push(this.#settle(row, held));
-      else await this.#settle(row, held);
+      // A page may be older than an upload that ended while it was on its way, and show what that replaced.
+      if (mismatchOf(row, held) === null) outcomes.set(row.path, await this.#judge(row, held));
+      else await this.#findAndSettle(row);
     }
-    await Promise.all(proofs);
+    await journal.settleAll(outcomes);
     return page;
   }
 
@@ -125,23 +126,31 @@ export class Verifier {
     for (;;) {
       const rows = journal.uploaded(after, MISSED_COUNT_MAX);
       if (rows.length === 0) return;
-      await forEachOf(rows, FINDS_AT_ONCE, async (row) => this.#settle(row, await this.#find(row.path)));
+      await forEachOf(rows, FINDS_AT_ONCE, (row) => this.#findAndSettle(row));
       after = rows.at(-1)?.path ?? after;
     }
   }
 
-  async #settle(row: EntryRow, held: Held | null): Promise<void> {
+  async #findAndSettle(row: EntryRow): Promise<void> {
+    const { destination, journal, retry, control } = this.#input;
+    const held = await retry.call((signal) => destination.find(row.path, signal), {
+      action: "find",
+      bodyBytes: 0,
+      signal: control.stopped,
+    });
+    await journal.settle(row.path, await this.#judge(row, held));
+  }
+
+  async #judge(row: EntryRow, held: Held | null): Promise<Outcome> {
     const mismatch =
       mismatchOf(row, held) ?? (row.attempt === null ? null : await this.#blockMismatch(row, row.attempt));
-    const outcome: Outcome =
-      mismatch === null
-        ? { state: "completed", sha256: row.sha256 ?? "", etag: row.etag ?? "", verified: "yes" }
-        : {
-            state: "failed",
-            code: "verification_failed",
-            message: `Cannot confirm "${row.path}": ${mismatch}`,
-          };
-    await this.#input.journal.settle(row.path, outcome);
+    return mismatch === null
+      ? { state: "completed", sha256: row.sha256 ?? "", etag: row.etag ?? "", verified: "yes" }
+      : {
+          state: "failed",
+          code: "verification_failed",
+          message: `Cannot confirm "${row.path}": ${mismatch}`,
+        };
   }
 
   async #blockMismatch(row: EntryRow, attempt: Uint8Array): Promise<string | null> {
@@ -163,15 +172,6 @@ export class Verifier {
         block.sizeBytes !== blockSize(index, row.sizeBytes, row.blockBytes),
     );
     return wrong === -1 ? null : `block ${wrong} is not the one that was sent`;
-  }
-
-  async #find(path: string): Promise<Held | null> {
-    const { destination, retry, control } = this.#input;
-    return await retry.call((signal) => destination.find(path, signal), {
-      action: "find",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
   }
 }
 

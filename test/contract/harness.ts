@@ -47,20 +47,27 @@ export interface ControlPlane {
   objectRows(agentId: string, sql: string): Promise<unknown[]>;
 }
 
-const shared = globalThis as { contractControlPlane?: Promise<ControlPlane>; contractAzurite?: Promise<Azurite> };
+const shared = globalThis as {
+  contractControlPlane?: Promise<ControlPlane>;
+  contractAzurite?: Promise<Azurite>;
+};
 
 export function controlPlane(): Promise<ControlPlane> {
   return (shared.contractControlPlane ??= startControlPlane({ secrets: SECRETS }));
 }
 
 export function azurite(): Promise<Azurite> {
-  return (shared.contractAzurite ??= startAzurite({ dataDir: mkdtempSync(join(tmpdir(), "contract-azurite-")) }));
+  return (shared.contractAzurite ??= startAzurite({
+    dataDir: mkdtempSync(join(tmpdir(), "contract-azurite-")),
+  }));
 }
 
 export async function startControlPlane(options: {
   secrets: Record<string, string>;
   env?: string;
-}): Promise<ControlPlane & { fetch(path: string, init?: RequestInit): Promise<Response>; close(): Promise<void> }> {
+}): Promise<
+  ControlPlane & { fetch(path: string, init?: RequestInit): Promise<Response>; close(): Promise<void> }
+> {
   // The Worker serves the dashboard's files, so there must be some; tests of the API do not care which.
   const index = join(ROOT, "dist/ui/index.html");
   if (!existsSync(index)) {
@@ -69,9 +76,9 @@ export async function startControlPlane(options: {
   }
   const server = createTestHarness({ workers: [{ configPath: join(ROOT, "wrangler.toml"), ...options }] });
   const { url } = await server.listen();
-  const worker = server.getWorker<{ DB: Database }>();
+  const worker = server.getWorker();
   await worker.applyD1Migrations("DB");
-  const { DB: database } = await worker.getEnv();
+  const database = (await worker.getEnv())["DB"] as Database;
   return {
     origin: url.origin,
     database,
@@ -81,7 +88,7 @@ export async function startControlPlane(options: {
     hibernate: (name) => worker.evictDurableObject("AGENT", { name, webSockets: "hibernate" }),
     async objectRows(name, sql) {
       const storage = await worker.getDurableObjectStorage("AGENT", { name });
-      return (await storage.exec(sql)) as unknown[];
+      return await storage.exec(sql);
     },
     fetch: async (path, init) => (await worker.fetch(path, init as never)) as unknown as Response,
     close: () => server.close(),
@@ -107,7 +114,8 @@ export class Browser {
     for (const line of response.headers.getSetCookie()) {
       const [pair = "", ...attributes] = line.split(";");
       const [name = "", value = ""] = pair.split("=");
-      if (attributes.some((attribute) => attribute.trim().toLowerCase() === "max-age=0")) this.cookies.delete(name);
+      if (attributes.some((attribute) => attribute.trim().toLowerCase() === "max-age=0"))
+        this.cookies.delete(name);
       else this.cookies.set(name, value);
     }
     return response;
@@ -117,8 +125,16 @@ export class Browser {
     return [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
   }
 
-  async json(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
-    const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
+  async json(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
+    const sent =
+      body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
     const response = await this.fetch(path, { method, headers, ...sent });
     const text = await response.text();
     return { status: response.status, text, body: text === "" ? null : JSON.parse(text) };
@@ -144,7 +160,8 @@ export interface Answer {
 }
 
 function expectOk(answer: Answer): unknown {
-  if (answer.status < 200 || answer.status > 299) throw new Error(`Cannot go on: ${answer.status} ${answer.text}`);
+  if (answer.status < 200 || answer.status > 299)
+    throw new Error(`Cannot go on: ${answer.status} ${answer.text}`);
   return answer.body;
 }
 
@@ -208,7 +225,11 @@ export async function makeOrganization(): Promise<Organization> {
   const canary = `canary-${unique()}`;
   const signed = await Promise.all(
     ROLES.map(async (role) => {
-      const person = { hub_user_id: `${role}-${canary}`, email: `${role}@${canary}.example`, name: `${role} ${canary}` };
+      const person = {
+        hub_user_id: `${role}-${canary}`,
+        email: `${role}@${canary}.example`,
+        name: `${role} ${canary}`,
+      };
       return [role, await signIn({ tenantId, tenantName: canary, orgRole: role, ...person })] as const;
     }),
   );
@@ -250,7 +271,11 @@ export async function makeOrganization(): Promise<Organization> {
 
 export async function makeConnection(browser: Browser, name: string): Promise<{ id: string }> {
   const { connectionString } = await azurite();
-  return await browser.post("/api/storage-connections", { kind: "connection_string", name, connectionString });
+  return await browser.post("/api/storage-connections", {
+    kind: "connection_string",
+    name,
+    connectionString,
+  });
 }
 
 export async function makeJob(
@@ -348,7 +373,10 @@ export class Line {
     });
   }
 
-  static async open(path: string, options: { headers: Record<string, string>; protocols?: string[] }): Promise<Line> {
+  static async open(
+    path: string,
+    options: { headers: Record<string, string>; protocols?: string[] },
+  ): Promise<Line> {
     const { origin } = await controlPlane();
     const socket = new HeadedWebSocket(origin.replace("http", "ws") + path, options);
     const line = new Line(socket);
@@ -369,7 +397,10 @@ export class Line {
 
   /** The next text for which `fits` holds, of those that were not taken yet; the ones before it are passed over. */
   async next<Found>(fits: (text: string) => Found | undefined): Promise<Found> {
-    const late = setTimeout(() => this.#news.reject(new Error(`Nothing came; so far: ${this.texts.join("\n")}`)), SOCKET_LIMIT_MS);
+    const late = setTimeout(
+      () => this.#news.reject(new Error(`Nothing came; so far: ${this.texts.join("\n")}`)),
+      SOCKET_LIMIT_MS,
+    );
     try {
       for (;;) {
         while (this.#taken < this.texts.length) {

@@ -2,6 +2,7 @@
  * Two organizations with one of everything each, and every route there is, walked from the policy table: a route that is
  * added without telling here how it is called makes these tests fail.
  */
+import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { POLICIES, type Policy } from "../../worker/auth/policy.ts";
 import {
@@ -59,7 +60,10 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
     name: "Project",
     storage: { connectionId: of.connectionId, container: of.container },
   }),
-  "PATCH /api/projects/:id": (of) => ({ name: "Renamed", storage: { connectionId: of.connectionId, container: of.container } }),
+  "PATCH /api/projects/:id": (of) => ({
+    name: "Renamed",
+    storage: { connectionId: of.connectionId, container: of.container },
+  }),
   "POST /api/registration-codes": () => ({ label: null }),
   "PATCH /api/registration-codes/:id": () => ({ label: "Renamed" }),
   "POST /api/registration-codes/:id/revoke": () => undefined,
@@ -100,7 +104,8 @@ function missing(of: Organization): Organization {
 function pathOf({ path, key }: Route, of: Organization): string {
   if (!path.includes(":")) return path;
   const id = IDS[path.split("/")[2] ?? ""];
-  if (id === undefined || !/^[^:]*:id[^:]*$/.test(path)) throw new Error(`Tell this test what the id in "${key}" is`);
+  if (id === undefined || !/^[^:]*:id[^:]*$/.test(path))
+    throw new Error(`Tell this test what the id in "${key}" is`);
   return path.replace(":id", id(of));
 }
 
@@ -111,7 +116,12 @@ function bodyOf({ method, key }: Route, of: Organization): unknown {
   return body(of);
 }
 
-async function call(route: Route, browser: Browser, of: Organization, idsOf: Organization = of): Promise<Answer> {
+async function call(
+  route: Route,
+  browser: Browser,
+  of: Organization,
+  idsOf: Organization = of,
+): Promise<Answer> {
   return await browser.json(route.method, pathOf(route, idsOf), bodyOf(route, of));
 }
 
@@ -131,7 +141,9 @@ const TABLES = [
 
 /** Everything the database holds of an organization. */
 async function everythingOf(orgId: string): Promise<Record<string, unknown[]>> {
-  const asked = TABLES.map((table) => plane.database.prepare(`select * from ${table} where org_id = ?`).bind(orgId));
+  const asked = TABLES.map((table) =>
+    plane.database.prepare(`select * from ${table} where org_id = ?`).bind(orgId),
+  );
   const answers = await plane.database.batch(asked);
   return Object.fromEntries(TABLES.map((table, index) => [table, answers[index]?.results ?? []]));
 }
@@ -160,10 +172,19 @@ describe("organizations", () => {
     });
   }
 
-  for (const route of USER_ROUTES.filter(({ method, path }) => method === "GET" && !path.includes(":id") && path !== "/api/live")) {
+  for (const route of USER_ROUTES.filter(
+    ({ method, path }) => method === "GET" && !path.includes(":id") && path !== "/api/live",
+  )) {
     test(`[C1] ${route.key} shows our things and none of theirs`, async () => {
       const { text } = await call(route, ours.people.owner, ours);
-      for (const id of [theirs.canary, theirs.orgId, theirs.clientId, theirs.projectId, theirs.agentId, theirs.jobId]) {
+      for (const id of [
+        theirs.canary,
+        theirs.orgId,
+        theirs.clientId,
+        theirs.projectId,
+        theirs.agentId,
+        theirs.jobId,
+      ]) {
         expect(text).not.toContain(id);
       }
       if (route.path !== "/api/overview") expect(text).toContain(ours.canary);
@@ -186,12 +207,18 @@ describe("organizations", () => {
     ["jobs by project", (of: Organization) => `/api/jobs?projectId=${of.projectId}`],
     ["jobs by agent", (of: Organization) => `/api/jobs?agentId=${of.agentId}`],
     ["jobs behind a cursor", (of: Organization) => `/api/jobs?cursor=${of.jobId}&projectId=${of.projectId}`],
-  ])("[C1] a list of %s is empty for another organization's id, as for a missing one", async (_what, path) => {
-    const { owner } = ours.people;
-    const [foreign, none] = [await owner.json("GET", path(theirs)), await owner.json("GET", path(missing(theirs)))];
-    expect(foreign.body).toEqual({ items: [], nextCursor: null });
-    expect(foreign).toEqual(none);
-  });
+  ])(
+    "[C1] a list of %s is empty for another organization's id, as for a missing one",
+    async (_what, path) => {
+      const { owner } = ours.people;
+      const [foreign, none] = [
+        await owner.json("GET", path(theirs)),
+        await owner.json("GET", path(missing(theirs))),
+      ];
+      expect(foreign.body).toEqual({ items: [], nextCursor: null });
+      expect(foreign).toEqual(none);
+    },
+  );
 
   /** Routes whose body refers to other things; each reference is tried alone. */
   const REFERENCES = [
@@ -203,15 +230,18 @@ describe("organizations", () => {
     ["POST /api/jobs", "agentId"],
   ] as const;
 
-  test.each(REFERENCES)("[C1] %s with another organization's %s is refused as with a missing one", async (key, field) => {
-    const route = ROUTES.find((candidate) => candidate.key === key) as Route;
-    const before = [await everythingOf(ours.orgId), await everythingOf(theirs.orgId)];
-    const foreign = await call(route, ours.people.owner, { ...ours, [field]: theirs[field] }, ours);
-    const none = await call(route, ours.people.owner, { ...ours, [field]: missing(ours)[field] }, ours);
-    expect(foreign.status).toBe(400);
-    expect(foreign).toEqual(none);
-    expect([await everythingOf(ours.orgId), await everythingOf(theirs.orgId)]).toEqual(before);
-  });
+  test.each(REFERENCES)(
+    "[C1] %s with another organization's %s is refused as with a missing one",
+    async (key, field) => {
+      const route = ROUTES.find((candidate) => candidate.key === key) as Route;
+      const before = [await everythingOf(ours.orgId), await everythingOf(theirs.orgId)];
+      const foreign = await call(route, ours.people.owner, { ...ours, [field]: theirs[field] }, ours);
+      const none = await call(route, ours.people.owner, { ...ours, [field]: missing(ours)[field] }, ours);
+      expect(foreign.status).toBe(400);
+      expect(foreign).toEqual(none);
+      expect([await everythingOf(ours.orgId), await everythingOf(theirs.orgId)]).toEqual(before);
+    },
+  );
 
   test("[C1] every body that refers to something is among those tried", () => {
     const referring = Object.entries(BODIES)
@@ -234,8 +264,18 @@ describe("organizations", () => {
   });
 
   test("[C1] an agent's key opens no job of another organization", async () => {
-    const foreign = await asMachine("POST", "/api/agent/grants", { jobId: theirs.jobId, epoch: 1 }, ours.agentKey);
-    const none = await asMachine("POST", "/api/agent/grants", { jobId: missing(theirs).jobId, epoch: 1 }, ours.agentKey);
+    const foreign = await asMachine(
+      "POST",
+      "/api/agent/grants",
+      { jobId: theirs.jobId, epoch: 1 },
+      ours.agentKey,
+    );
+    const none = await asMachine(
+      "POST",
+      "/api/agent/grants",
+      { jobId: missing(theirs).jobId, epoch: 1 },
+      ours.agentKey,
+    );
     expect(foreign.status).toBe(404);
     expect(foreign).toEqual(none);
   });
@@ -243,9 +283,16 @@ describe("organizations", () => {
   test("[C1] a row that points into another organization cannot be stored at all", async () => {
     const { database } = plane;
     const move = (table: string, column: string, value: string, id: string) =>
-      database.prepare(`update ${table} set ${column} = ? where org_id = ? and id = ?`).bind(value, ours.orgId, id).run();
-    await expect(move("projects", "client_id", theirs.clientId, ours.projectId)).rejects.toThrow(/FOREIGN KEY/);
-    await expect(move("projects", "connection_id", theirs.connectionId, ours.projectId)).rejects.toThrow(/FOREIGN KEY/);
+      database
+        .prepare(`update ${table} set ${column} = ? where org_id = ? and id = ?`)
+        .bind(value, ours.orgId, id)
+        .run();
+    await expect(move("projects", "client_id", theirs.clientId, ours.projectId)).rejects.toThrow(
+      /FOREIGN KEY/,
+    );
+    await expect(move("projects", "connection_id", theirs.connectionId, ours.projectId)).rejects.toThrow(
+      /FOREIGN KEY/,
+    );
     await expect(move("jobs", "project_id", theirs.projectId, ours.jobId)).rejects.toThrow(/FOREIGN KEY/);
     await expect(move("jobs", "agent_id", theirs.agentId, ours.jobId)).rejects.toThrow(/FOREIGN KEY/);
     await expect(move("agents", "client_id", theirs.clientId, ours.agentId)).rejects.toThrow(/FOREIGN KEY/);
@@ -253,7 +300,11 @@ describe("organizations", () => {
 
   test("[C1] nothing an organization can say makes the API take it for another: query, body and headers", async () => {
     const { owner } = ours.people;
-    const headers = { "x-migrate-org": theirs.orgId, "x-migrate-job": theirs.jobId, "x-org-id": theirs.orgId };
+    const headers = {
+      "x-migrate-org": theirs.orgId,
+      "x-migrate-job": theirs.jobId,
+      "x-org-id": theirs.orgId,
+    };
     expect((await owner.json("GET", "/api/clients", undefined, headers)).text).not.toContain(theirs.canary);
     expect((await owner.json("GET", `/api/clients?orgId=${theirs.orgId}`)).status).toBe(400);
     expect((await owner.json("POST", "/api/clients", { name: "x", orgId: theirs.orgId })).status).toBe(400);
@@ -303,17 +354,33 @@ describe("roles", () => {
   }
 
   test("[C2] asking with a key that somebody made up leaves no trace at the agent's object", async () => {
-    const { newAgentKey } = await import("../../worker/auth/agent-key.ts");
+    const keyFor = (agentId: string) => {
+      const text = `mig_agt1_${agentId}_${"A".repeat(43)}`;
+      return `${text}_${crc32(text).toString(16).padStart(8, "0")}`;
+    };
     const nobody = missing(ours).agentId.replace(/0$/, "7");
-    const key = newAgentKey(nobody);
-    expect((await asMachine("POST", "/api/agent/grants", { jobId: ours.jobId, epoch: 1 }, key)).status).toBe(401);
-    expect(await plane.objectRows(nobody, "select name from sqlite_master where name not glob '_*'")).toEqual([]);
-    const stolen = newAgentKey(ours.agentId);
-    expect((await asMachine("POST", "/api/agent/grants", { jobId: ours.jobId, epoch: 1 }, stolen)).status).toBe(401);
+    const key = keyFor(nobody);
+    expect((await asMachine("POST", "/api/agent/grants", { jobId: ours.jobId, epoch: 1 }, key)).status).toBe(
+      401,
+    );
+    expect(await plane.objectRows(nobody, "select name from sqlite_master where name not glob '_*'")).toEqual(
+      [],
+    );
+    const stolen = keyFor(ours.agentId);
+    expect(
+      (await asMachine("POST", "/api/agent/grants", { jobId: ours.jobId, epoch: 1 }, stolen)).status,
+    ).toBe(401);
   });
 
   test("[C2] an address nobody serves is answered 404, whatever its method", async () => {
-    for (const [method, path] of [["GET", "/api/nothing"], ["POST", "/api/health"], ["PUT", "/api/clients"], ["DELETE", `/api/jobs/${ours.jobId}`], ["GET", "/api/clients/"], ["GET", "/api//clients"]] as const) {
+    for (const [method, path] of [
+      ["GET", "/api/nothing"],
+      ["POST", "/api/health"],
+      ["PUT", "/api/clients"],
+      ["DELETE", `/api/jobs/${ours.jobId}`],
+      ["GET", "/api/clients/"],
+      ["GET", "/api//clients"],
+    ] as const) {
       const { status, body } = await ours.people.owner.json(method, path);
       expect([path, status, body]).toMatchObject([path, 404, { code: "NOT_FOUND" }]);
     }
@@ -321,17 +388,27 @@ describe("roles", () => {
 });
 
 describe("requests", () => {
-  const WITH_BODY = ROUTES.filter(({ key }) => BODIES[key]?.(missingAtLoad) !== undefined || key === "POST /api/agent/register");
+  const WITH_BODY = ROUTES.filter(
+    ({ key }) => BODIES[key]?.(missingAtLoad) !== undefined || key === "POST /api/agent/register",
+  );
 
   for (const route of WITH_BODY) {
     const asked = async (text: string, type = "application/json"): Promise<Answer> => {
       const headers = { "content-type": type };
       if (route.policy === "agent" || route.policy === "public") {
         const authorization = { authorization: `Bearer ${ours.agentKey}` };
-        const response = await fetch(plane.origin + route.path, { method: route.method, headers: { ...headers, ...authorization }, body: text });
+        const response = await fetch(plane.origin + route.path, {
+          method: route.method,
+          headers: { ...headers, ...authorization },
+          body: text,
+        });
         return { status: response.status, text: "", body: await response.json() };
       }
-      const response = await ours.people.owner.fetch(pathOf(route, ours), { method: route.method, headers, body: text });
+      const response = await ours.people.owner.fetch(pathOf(route, ours), {
+        method: route.method,
+        headers,
+        body: text,
+      });
       return { status: response.status, text: "", body: await response.json() };
     };
     const refused = (fields: unknown) => ({
@@ -339,7 +416,8 @@ describe("requests", () => {
       body: { error: expect.any(String), code: "VALIDATION_ERROR", details: { fields } },
     });
     const good = () => {
-      if (route.key === "POST /api/agent/register") return { code: "x", host: "h", os: "linux", arch: "x64", version: "1" };
+      if (route.key === "POST /api/agent/register")
+        return { code: "x", host: "h", os: "linux", arch: "x64", version: "1" };
       return bodyOf(route, ours) as Record<string, unknown>;
     };
 
@@ -354,13 +432,23 @@ describe("requests", () => {
 
     test(`[C3] ${route.key} refuses a body that is no object`, async () => {
       for (const value of [null, 1, "x", true, [], [good()]]) {
-        expect(await asked(JSON.stringify(value))).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+        expect(await asked(JSON.stringify(value))).toMatchObject({
+          status: 400,
+          body: { code: "VALIDATION_ERROR" },
+        });
       }
     });
 
     test(`[C3] ${route.key} refuses unknown keys and names each of them`, async () => {
-      const text = JSON.stringify({ ...good(), surprise: 1, orgId: theirs.orgId }).replace("{", '{"constructor":1,"toString":2,');
-      const unknown = { surprise: expect.any(String), orgId: expect.any(String), constructor: expect.any(String) };
+      const text = JSON.stringify({ ...good(), surprise: 1, orgId: theirs.orgId }).replace(
+        "{",
+        '{"constructor":1,"toString":2,',
+      );
+      const unknown = {
+        surprise: expect.any(String),
+        orgId: expect.any(String),
+        constructor: expect.any(String),
+      };
       expect(await asked(text)).toMatchObject(refused(unknown));
     });
 
@@ -395,7 +483,11 @@ describe("requests", () => {
   });
 
   test("[C3] a change without a field is no change and no error", async () => {
-    for (const path of [`/api/clients/${ours.clientId}`, `/api/projects/${ours.projectId}`, `/api/agents/${ours.agentId}`]) {
+    for (const path of [
+      `/api/clients/${ours.clientId}`,
+      `/api/projects/${ours.projectId}`,
+      `/api/agents/${ours.agentId}`,
+    ]) {
       expect((await ours.people.owner.json("PATCH", path, {})).status, path).toBe(200);
     }
   });

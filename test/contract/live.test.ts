@@ -58,7 +58,9 @@ class ScriptedAgent {
     return { agent, welcome: await agent.hello(applied) };
   }
 
-  async hello(applied: Record<string, [number, number]> = {}): Promise<Extract<HubMessage, { type: "welcome" }>> {
+  async hello(
+    applied: Record<string, [number, number]> = {},
+  ): Promise<Extract<HubMessage, { type: "welcome" }>> {
     this.say({
       type: "hello",
       protocolMin: 1,
@@ -113,9 +115,15 @@ async function seeJob(line: Line, expected: object): Promise<void> {
   expect(message).toMatchObject({ job: expected });
 }
 
-const run = (sql: string, ...values: unknown[]) => plane.database.prepare(sql).bind(...values).run();
-const jobRow = (id: string) => plane.database.prepare("select * from jobs where id = ?").bind(id).first<Record<string, unknown>>();
-const agentRow = (id: string) => plane.database.prepare("select * from agents where id = ?").bind(id).first<Record<string, unknown>>();
+const run = (sql: string, ...values: unknown[]) =>
+  plane.database
+    .prepare(sql)
+    .bind(...values)
+    .run();
+const jobRow = (id: string) =>
+  plane.database.prepare("select * from jobs where id = ?").bind(id).first<Record<string, unknown>>();
+const agentRow = (id: string) =>
+  plane.database.prepare("select * from agents where id = ?").bind(id).first<Record<string, unknown>>();
 
 /** Asks until it is so: presence is written behind the answer. */
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
@@ -147,7 +155,12 @@ const applied = ({ jobId, epoch, rev }: Pick<Desired, "jobId" | "epoch" | "rev">
   rev,
   result: "ok",
 });
-const phase = (jobId: string, eventSeq: number, name: "scanning" | "running" | "paused", more = {}): AgentMessage => ({
+const phase = (
+  jobId: string,
+  eventSeq: number,
+  name: "scanning" | "running" | "paused",
+  more = {},
+): AgentMessage => ({
   type: "event",
   eventSeq,
   jobId,
@@ -156,13 +169,23 @@ const phase = (jobId: string, eventSeq: number, name: "scanning" | "running" | "
   event: { kind: "phase", phase: name, totals: { ...TOTALS, filesCompleted: 0 } },
   ...more,
 });
-const failed = (jobId: string, eventSeq: number, first: number, paths: string[], more = {}): AgentMessage => ({
+const failed = (
+  jobId: string,
+  eventSeq: number,
+  first: number,
+  paths: string[],
+  more = {},
+): AgentMessage => ({
   type: "event",
   eventSeq,
   jobId,
   epoch: 1,
   at: AT,
-  event: { kind: "files_failed", first, failures: paths.map((path) => ({ path, code: "source_denied", message: "denied" })) },
+  event: {
+    kind: "files_failed",
+    first,
+    failures: paths.map((path) => ({ path, code: "source_denied", message: "denied" })),
+  },
   ...more,
 });
 const progress = (jobId: string, seq: number, filesCompleted: number): AgentMessage => ({
@@ -177,14 +200,22 @@ const progress = (jobId: string, seq: number, filesCompleted: number): AgentMess
   secondsRemaining: 6,
   currentPath: "a.bin",
 });
-const result = (jobId: string, eventSeq: number, outcome: "completed" | "failed", more = {}): AgentMessage => ({
+const result = (
+  jobId: string,
+  eventSeq: number,
+  outcome: "completed" | "failed",
+  more = {},
+): AgentMessage => ({
   type: "result",
   eventSeq,
   jobId,
   epoch: 1,
   report: {
     outcome,
-    error: outcome === "failed" ? { code: "DESTINATION_DENIED", message: "The storage account denies access" } : null,
+    error:
+      outcome === "failed"
+        ? { code: "DESTINATION_DENIED", message: "The storage account denies access" }
+        : null,
     totals: { ...TOTALS, filesCompleted: 8 },
     startedAt: AT,
     finishedAt: AT,
@@ -210,8 +241,20 @@ describe("from the first word to the report", () => {
   test("[L1] [L2] [L8] [L11] a job goes its whole way: wish, confirmation, phases, progress seen, failures, result", async () => {
     const { agentId, key } = await registerAgent(owner, "whole way");
     const { agent, welcome } = await ScriptedAgent.welcomed(key);
-    expect(welcome).toMatchObject({ agentId, sessionEpoch: 1, eventSeqHeld: 0, desired: [], reportSeconds: 15 });
-    expect(await agentRow(agentId)).toMatchObject({ status: "online", host: "fs02", arch: "aarch64", version: "0.9.9", free_disk_bytes: 1_000 });
+    expect(welcome).toMatchObject({
+      agentId,
+      sessionEpoch: 1,
+      eventSeqHeld: 0,
+      desired: [],
+      reportSeconds: 15,
+    });
+    expect(await agentRow(agentId)).toMatchObject({
+      status: "online",
+      host: "fs02",
+      arch: "aarch64",
+      version: "0.9.9",
+      free_disk_bytes: 1_000,
+    });
 
     const { id: jobId } = await makeJob(owner, { projectId: org.projectId, agentId, name: "Whole way" });
     const desired = await agent.hear("desired");
@@ -220,19 +263,37 @@ describe("from the first word to the report", () => {
       epoch: 1,
       rev: 1,
       state: "run",
-      config: { name: "Whole way", source: { kind: "local", path: "/srv/files" }, destination: { container: org.container } },
+      config: {
+        name: "Whole way",
+        source: { kind: "local", path: "/srv/files" },
+        destination: { container: org.container },
+      },
     });
     agent.say(applied(desired), phase(jobId, 1, "scanning"));
     await agent.hear("ack", ({ eventSeq }) => eventSeq === 1);
-    expect(await owner.get(`/api/jobs/${jobId}`)).toMatchObject({ status: "scanning", appliedRev: 1, startedAt: AT, agentStatus: "online" });
+    expect(await owner.get(`/api/jobs/${jobId}`)).toMatchObject({
+      status: "scanning",
+      appliedRev: 1,
+      startedAt: AT,
+      agentStatus: "online",
+    });
 
     const viewer = await watch(`/api/live?job=${jobId}`);
-    expect(JSON.parse(await viewer.next((text) => text))).toMatchObject({ type: "snapshot", jobs: [{ jobId, status: "scanning", agentOnline: true }] });
+    expect(JSON.parse(await viewer.next((text) => text))).toMatchObject({
+      type: "snapshot",
+      jobs: [{ jobId, status: "scanning", agentOnline: true }],
+    });
     expect((await agent.hear("report_rate")).seconds).toBe(1);
 
     agent.say(phase(jobId, 2, "running"), progress(jobId, 1, 3));
     await seeJob(viewer, { status: "running" });
-    await seeJob(viewer, { status: "running", totals: { filesCompleted: 3 }, bytesInFlight: 5, bytesPerSecond: 100, currentPath: "a.bin" });
+    await seeJob(viewer, {
+      status: "running",
+      totals: { filesCompleted: 3 },
+      bytesInFlight: 5,
+      bytesPerSecond: 100,
+      currentPath: "a.bin",
+    });
     expect((await agent.hear("ack")).progress).toEqual({ [jobId]: 1 });
 
     agent.say(failed(jobId, 3, 0, ["one.txt", "two.txt"]), result(jobId, 4, "completed"));
@@ -244,7 +305,9 @@ describe("from the first word to the report", () => {
       report: { outcome: "completed", verification: "chain" },
       finishedAt: expect.any(String),
     });
-    expect(await owner.get(`/api/jobs/${jobId}/failures`)).toMatchObject({ items: [{ path: "one.txt" }, { path: "two.txt" }] });
+    expect(await owner.get(`/api/jobs/${jobId}/failures`)).toMatchObject({
+      items: [{ path: "one.txt" }, { path: "two.txt" }],
+    });
     expect(await plane.objectRows(agentId, "select * from desired")).toEqual([]);
     viewer.close();
     agent.line.close(1000);
@@ -253,7 +316,11 @@ describe("from the first word to the report", () => {
   test("[C9] pause, resume and cancel reach the agent, and a viewer sees the cancel before the agent has confirmed it", async () => {
     const { agent, jobId } = await running();
     const viewer = await watch(`/api/live?job=${jobId}`);
-    for (const [action, state, rev] of [["pause", "pause", 2], ["resume", "run", 3], ["cancel", "cancel", 4]] as const) {
+    for (const [action, state, rev] of [
+      ["pause", "pause", 2],
+      ["resume", "run", 3],
+      ["cancel", "cancel", 4],
+    ] as const) {
       await owner.post(`/api/jobs/${jobId}/${action}`);
       expect(await agent.hear("desired", (desired) => desired.rev === rev)).toMatchObject({ jobId, state });
     }
@@ -261,7 +328,12 @@ describe("from the first word to the report", () => {
     expect(await jobRow(jobId)).toMatchObject({ status: "cancelled", applied_rev: 1 });
     agent.say(applied({ jobId, epoch: 1, rev: 4 }), result(jobId, 2, "completed"));
     await agent.hear("ack", ({ eventSeq }) => eventSeq === 2);
-    expect(await jobRow(jobId)).toMatchObject({ status: "cancelled", applied_rev: 4, files_completed: 8, error: null });
+    expect(await jobRow(jobId)).toMatchObject({
+      status: "cancelled",
+      applied_rev: 4,
+      files_completed: 8,
+      error: null,
+    });
   });
 
   test("[L8] the organization's feed shows all active jobs first, then each as it changes, and makes agents report", async () => {
@@ -274,11 +346,19 @@ describe("from the first word to the report", () => {
     expect(jobIds).not.toContain(other.jobId);
     expect((await agent.hear("report_rate")).seconds).toBe(1);
     agent.say(progress(jobId, 1, 5));
-    await see(feed, (message) => message.type === "job" && message.job.jobId === jobId && message.job.totals.filesCompleted === 5);
+    await see(
+      feed,
+      (message) =>
+        message.type === "job" && message.job.jobId === jobId && message.job.totals.filesCompleted === 5,
+    );
     expect(foreign.texts.join()).not.toContain(jobId);
 
     agent.say(result(jobId, 2, "completed"));
-    await see(feed, (message) => message.type === "job" && message.job.jobId === jobId && message.job.status === "completed");
+    await see(
+      feed,
+      (message) =>
+        message.type === "job" && message.job.jobId === jobId && message.job.status === "completed",
+    );
     const next = await watch("/api/live");
     expect(await next.next((text) => text)).not.toContain(jobId);
     feed.close();
@@ -298,7 +378,7 @@ describe("from the first word to the report", () => {
 });
 
 describe("waking and sweeping", () => {
-  test("[L9] the heartbeat is answered by the platform: an object that is not in memory is not woken by it", async () => {
+  test("[L9] the heartbeat is answered by the platform, also while the object is not in memory", async () => {
     const { agent, agentId, jobId } = await running();
     await plane.hibernate(agentId);
     for (let beats = 0; beats < 20; beats++) {
@@ -334,14 +414,21 @@ describe("waking and sweeping", () => {
 
   test("[L1] a wish whose word to the object was lost is said by the sweep", async () => {
     const { agent, jobId } = await running();
-    await run("update jobs set desired_state = 'pause', desired_rev = 2, updated_at = updated_at - 60000 where id = ?", jobId);
+    await run(
+      "update jobs set desired_state = 'pause', desired_rev = 2, updated_at = updated_at - 60000 where id = ?",
+      jobId,
+    );
     await plane.sweep();
     expect(await agent.hear("desired")).toMatchObject({ jobId, rev: 2, state: "pause" });
   });
 
   test("[L1] the sweep leaves alone what is confirmed, and what was wished a moment ago", async () => {
     const { agent, jobId } = await running();
-    await run("update jobs set desired_state = 'pause', desired_rev = 2, updated_at = ? where id = ?", Date.now(), jobId);
+    await run(
+      "update jobs set desired_state = 'pause', desired_rev = 2, updated_at = ? where id = ?",
+      Date.now(),
+      jobId,
+    );
     await plane.sweep();
     agent.say(progress(jobId, 1, 1));
     await agent.hear("ack");
@@ -396,7 +483,11 @@ describe("sessions", () => {
     const viewer = await watch(`/api/live?job=${jobId}`);
     agent.say({ type: "bye", reason: "stopping" });
     agent.line.close(1000);
-    expect(await see(viewer, ({ type }) => type === "agent")).toEqual({ type: "agent", agentId, online: false });
+    expect(await see(viewer, ({ type }) => type === "agent")).toEqual({
+      type: "agent",
+      agentId,
+      online: false,
+    });
     expect(await agentRow(agentId)).toMatchObject({ status: "offline" });
     viewer.close();
   });
@@ -405,7 +496,10 @@ describe("sessions", () => {
     const { agent, agentId } = await running();
     agent.line.close(4000);
     await agent.line.closed;
-    const due = async () => (await plane.objectRows(agentId, "select offline_due_ms from session"))[0] as { offline_due_ms: number | null };
+    const due = async () =>
+      (await plane.objectRows(agentId, "select offline_due_ms from session"))[0] as {
+        offline_due_ms: number | null;
+      };
     await until("the object noticed", async () => (await due()).offline_due_ms !== null);
     const leftMs = ((await due()).offline_due_ms ?? 0) - Date.now();
     expect(leftMs).toBeGreaterThan(80_000);
@@ -417,14 +511,23 @@ describe("sessions", () => {
     const { agent, agentId, key } = await running();
     await owner.post(`/api/agents/${agentId}/revoke`);
     expect(await agent.line.closed).toBe(4403);
-    expect((await asMachine("POST", "/api/agent/grants", { jobId: org.jobId, epoch: 1 }, key)).status).toBe(401);
-    await until("the agent is revoked and stays so", async () => (await agentRow(agentId))?.["status"] === "revoked");
+    expect((await asMachine("POST", "/api/agent/grants", { jobId: org.jobId, epoch: 1 }, key)).status).toBe(
+      401,
+    );
+    await until(
+      "the agent is revoked and stays so",
+      async () => (await agentRow(agentId))?.["status"] === "revoked",
+    );
   });
 
   test("[L8] a page that is closed as browsers close pages is watched no more", async () => {
     const { agent, jobId } = await running();
     const opened = Promise.withResolvers<Duplex>();
-    await upgrade(`/api/live?job=${jobId}`, { cookie: owner.cookieHeader, origin: plane.origin }, opened.resolve);
+    await upgrade(
+      `/api/live?job=${jobId}`,
+      { cookie: owner.cookieHeader, origin: plane.origin },
+      opened.resolve,
+    );
     expect((await agent.hear("report_rate")).seconds).toBe(1);
     // "Going away", which no program can say through the standard interface: final frame, masked with zeros.
     (await opened.promise).write(Buffer.from([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9]));
@@ -455,7 +558,11 @@ describe("what is written", () => {
 
   test("[L3] no total in D1 falls, whatever is said and in which order", async () => {
     const { agent, key, jobId } = await running();
-    agent.say(phase(jobId, 2, "paused", { event: { kind: "phase", phase: "paused", totals: { ...TOTALS, filesCompleted: 7 } } }));
+    agent.say(
+      phase(jobId, 2, "paused", {
+        event: { kind: "phase", phase: "paused", totals: { ...TOTALS, filesCompleted: 7 } },
+      }),
+    );
     agent.say(phase(jobId, 3, "running"));
     await agent.hear("ack", ({ eventSeq }) => eventSeq === 3);
     expect(await jobRow(jobId)).toMatchObject({ files_completed: 7, status: "running" });
@@ -486,7 +593,13 @@ describe("what is written", () => {
     const desired = await agent.hear("desired", ({ epoch }) => epoch === 2);
     expect(desired).toMatchObject({ jobId, state: "run" });
     const before = await jobRow(jobId);
-    agent.say(phase(jobId, 3, "scanning"), failed(jobId, 4, 1, ["old.txt"]), progress(jobId, 99, 9), result(jobId, 5, "completed"), applied({ jobId, epoch: 1, rev: 9 }));
+    agent.say(
+      phase(jobId, 3, "scanning"),
+      failed(jobId, 4, 1, ["old.txt"]),
+      progress(jobId, 99, 9),
+      result(jobId, 5, "completed"),
+      applied({ jobId, epoch: 1, rev: 9 }),
+    );
     await agent.hear("ack", ({ eventSeq }) => eventSeq === 5);
     expect(await jobRow(jobId)).toEqual(before);
     expect((await owner.get<{ items: unknown[] }>(`/api/jobs/${jobId}/failures`)).items).toEqual([]);
@@ -518,10 +631,20 @@ describe("what is written", () => {
     const { agent, jobId } = await running();
     let eventSeq = 2;
     for (let first = 0; first < 1_050; first += 50) {
-      agent.say(failed(jobId, eventSeq++, first, Array.from({ length: 50 }, (_, index) => `${first + index}.txt`)));
+      agent.say(
+        failed(
+          jobId,
+          eventSeq++,
+          first,
+          Array.from({ length: 50 }, (_, index) => `${first + index}.txt`),
+        ),
+      );
     }
     await agent.hear("ack", (ack) => ack.eventSeq === eventSeq - 1);
-    const row = await plane.database.prepare("select count(*) as count, max(number) as last from job_failures where job_id = ?").bind(jobId).first();
+    const row = await plane.database
+      .prepare("select count(*) as count, max(number) as last from job_failures where job_id = ?")
+      .bind(jobId)
+      .first();
     expect(row).toEqual({ count: 1_000, last: 999 });
   });
 });

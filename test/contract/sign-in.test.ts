@@ -16,7 +16,12 @@ const SESSION = "__Host-mig_s";
 const HOUR_MS = 3_600_000;
 
 interface Session {
-  readonly user: { readonly id: string; readonly name: string; readonly email: string; readonly role: string };
+  readonly user: {
+    readonly id: string;
+    readonly name: string;
+    readonly email: string;
+    readonly role: string;
+  };
   readonly organization: { readonly id: string; readonly name: string };
 }
 
@@ -39,7 +44,9 @@ async function sha256(text: string): Promise<string> {
 
 async function sessionRows(hubUserId: string): Promise<Record<string, unknown>[]> {
   const { results } = await plane.database
-    .prepare("select s.* from sessions s join users u on u.org_id = s.org_id and u.id = s.user_id where u.hub_user_id = ?")
+    .prepare(
+      "select s.* from sessions s join users u on u.org_id = s.org_id and u.id = s.user_id where u.hub_user_id = ?",
+    )
     .bind(hubUserId)
     .all<Record<string, unknown>>();
   return results;
@@ -49,7 +56,9 @@ describe("tokens", () => {
   test("[S1] a good token signs in, and the address is clean afterwards", async () => {
     const browser = await begun();
     const tenantId = `tenant-${unique()}`;
-    const response = await browser.fetch(`/sso?token=${await hubToken({ tenantId, tenantName: "Acme MSP" })}`);
+    const response = await browser.fetch(
+      `/sso?token=${await hubToken({ tenantId, tenantName: "Acme MSP" })}`,
+    );
     expect(response.status).toBe(303);
     expect(response.headers.get("location")).toBe("/");
     expect(await browser.get<Session>("/api/session")).toMatchObject({
@@ -60,7 +69,10 @@ describe("tokens", () => {
 
   test("[S1] a token may also come as a form", async () => {
     const browser = await begun();
-    const response = await browser.fetch("/sso", { method: "POST", body: new URLSearchParams({ token: await hubToken() }) });
+    const response = await browser.fetch("/sso", {
+      method: "POST",
+      body: new URLSearchParams({ token: await hubToken() }),
+    });
     expect(response.status).toBe(303);
     expect(browser.cookies.has(SESSION)).toBe(true);
   });
@@ -72,7 +84,12 @@ describe("tokens", () => {
     ["a token that lapsed", 401, "bad_token", () => hubToken({ iat: now() - 120 })],
     ["a token from tomorrow", 401, "bad_token", () => hubToken({ iat: now() + 86_400 })],
     ["a token of somebody else", 401, "bad_token", () => hubToken({ iss: "another-hub" })],
-    ["a token with another signature", 401, "bad_token", async () => (await hubToken()).replace(/[^.]+$/, "A".repeat(43))],
+    [
+      "a token with another signature",
+      401,
+      "bad_token",
+      async () => (await hubToken()).replace(/[^.]+$/, "A".repeat(43)),
+    ],
     ["a token without a tenant", 401, "bad_token", () => hubToken({ tenantId: undefined })],
     ["a token for another product", 403, "other_platform", () => hubToken({ platform: "crawl" })],
     ["a token without our entitlement", 403, "no_entitlement", () => hubToken({ entitlements: ["crawl"] })],
@@ -83,8 +100,12 @@ describe("tokens", () => {
     const response = await browser.fetch(`/sso?token=${token}`);
     expect(response.status).toBe(status);
     expect(browser.cookies.has(SESSION)).toBe(false);
-    expect(plain(await response.text())).toBe(plain(await (await (await begun()).fetch("/sso?token=x")).text()));
-    expect((await refusals()).slice(0, -before.length || undefined).map((row) => row.reason)).toContain(reason);
+    expect(plain(await response.text())).toBe(
+      plain(await (await (await begun()).fetch("/sso?token=x")).text()),
+    );
+    expect((await refusals()).slice(0, -before.length || undefined).map((row) => row.reason)).toContain(
+      reason,
+    );
   });
 
   /** A page without the style's nonce, which is another each time. */
@@ -102,8 +123,8 @@ describe("tokens", () => {
     const token = await hubToken();
     const browsers = await Promise.all(Array.from({ length: 30 }, begun));
     const answers = await Promise.all(browsers.map((browser) => browser.fetch(`/sso?token=${token}`)));
-    const statuses = answers.map((answer) => answer.status).sort();
-    expect(statuses).toEqual([303, ...Array.from({ length: 29 }, () => 401)]);
+    expect(answers.filter(({ status }) => status === 303)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 401)).toHaveLength(29);
     expect(browsers.filter((browser) => browser.cookies.has(SESSION))).toHaveLength(1);
   });
 
@@ -120,9 +141,19 @@ describe("people", () => {
   test("[S4] name, e-mail and role follow the newest token of the same person", async () => {
     const claims = { tenantId: `tenant-${unique()}`, hub_user_id: `hub-${unique()}` };
     const first = await (await signIn({ ...claims, orgRole: "owner" })).get<Session>("/api/session");
-    const browser = await signIn({ ...claims, orgRole: "viewer", name: "Olivia Other", email: "other@example.com" });
+    const browser = await signIn({
+      ...claims,
+      orgRole: "viewer",
+      name: "Olivia Other",
+      email: "other@example.com",
+    });
     const second = await browser.get<Session>("/api/session");
-    expect(second.user).toEqual({ id: first.user.id, name: "Olivia Other", email: "other@example.com", role: "viewer" });
+    expect(second.user).toEqual({
+      id: first.user.id,
+      name: "Olivia Other",
+      email: "other@example.com",
+      role: "viewer",
+    });
   });
 
   test("[S4] a role that is taken away is gone from the sessions there are", async () => {
@@ -196,7 +227,10 @@ describe("sessions", () => {
     const hub_user_id = `hub-${unique()}`;
     const browser = await signIn({ hub_user_id });
     const [row] = await sessionRows(hub_user_id);
-    await plane.database.prepare(`update sessions set ${column} = ? where id = ?`).bind(Date.now() - agoMs, row?.["id"]).run();
+    await plane.database
+      .prepare(`update sessions set ${column} = ? where id = ?`)
+      .bind(Date.now() - agoMs, row?.["id"])
+      .run();
     expect((await browser.json("GET", "/api/session")).status).toBe(status);
   });
 
@@ -213,7 +247,10 @@ describe("sessions", () => {
     const [seen] = await sessionRows(hub_user_id);
     expect(Date.now() - (seen?.["last_seen_at"] as number)).toBeLessThan(60_000);
     expect(seen?.["expires_at"]).toBe(row?.["expires_at"]);
-    await plane.database.prepare("update sessions set expires_at = ? where id = ?").bind(Date.now(), row?.["id"]).run();
+    await plane.database
+      .prepare("update sessions set expires_at = ? where id = ?")
+      .bind(Date.now(), row?.["id"])
+      .run();
     expect((await browser.json("GET", "/api/session")).status).toBe(401);
   });
 
@@ -268,7 +305,11 @@ describe("confirmation", () => {
     const token = await hubToken();
     await browser.fetch(`/sso?token=${token}`);
     for (const site of ["cross-site", "same-site"]) {
-      const form = { method: "POST", body: new URLSearchParams({ token }), headers: { "sec-fetch-site": site } };
+      const form = {
+        method: "POST",
+        body: new URLSearchParams({ token }),
+        headers: { "sec-fetch-site": site },
+      };
       expect(await shown(await browser.fetch("/sso", form))).toEqual(asks);
     }
     expect(browser.cookies.has(SESSION)).toBe(false);
@@ -304,7 +345,9 @@ describe("confirmation", () => {
 describe("the development Hub", () => {
   test("[S7] in development, with its secret, it signs in as whom one likes", async () => {
     const browser = new Browser(plane.origin);
-    const first = await browser.fetch(`/dev/hub/sign-in?secret=${DEV_HUB_SECRET}&role=viewer&tenant=${unique()}`);
+    const first = await browser.fetch(
+      `/dev/hub/sign-in?secret=${DEV_HUB_SECRET}&role=viewer&tenant=${unique()}`,
+    );
     expect(first.status).toBe(303);
     const second = await browser.fetch(first.headers.get("location") ?? "");
     expect([second.status, second.headers.get("location")]).toEqual([303, "/"]);
@@ -313,7 +356,9 @@ describe("the development Hub", () => {
 
   test("[S7] without the right secret it mints nothing", async () => {
     for (const secret of ["", "x", DEV_HUB_SECRET.slice(1), `${DEV_HUB_SECRET} `]) {
-      const response = await new Browser(plane.origin).fetch(`/dev/hub/sign-in?secret=${encodeURIComponent(secret)}`);
+      const response = await new Browser(plane.origin).fetch(
+        `/dev/hub/sign-in?secret=${encodeURIComponent(secret)}`,
+      );
       expect(response.status).toBe(403);
       expect(response.headers.get("location")).toBeNull();
     }
@@ -337,7 +382,12 @@ describe("production", () => {
     production.fetch(`https://app.theonemigrate.app${path}`, { redirect: "manual", ...init });
 
   test("[S7] in production there is no development Hub, though its secret is set", async () => {
-    for (const path of ["/dev/hub", "/dev/hub/sign-in", `/dev/hub?secret=${DEV_HUB_SECRET}`, `/dev/hub/sign-in?secret=${DEV_HUB_SECRET}`]) {
+    for (const path of [
+      "/dev/hub",
+      "/dev/hub/sign-in",
+      `/dev/hub?secret=${DEV_HUB_SECRET}`,
+      `/dev/hub/sign-in?secret=${DEV_HUB_SECRET}`,
+    ]) {
       expect((await at(path)).status, path).toBe(404);
     }
     const form = new URLSearchParams({ secret: DEV_HUB_SECRET });
@@ -358,7 +408,8 @@ describe("production", () => {
   });
 
   test("[S2] without the shared secret every sign-in is answered 503", async () => {
-    for (const token of ["", "x", await hubToken()]) expect((await at(`/sso?token=${token}`)).status).toBe(503);
+    for (const token of ["", "x", await hubToken()])
+      expect((await at(`/sso?token=${token}`)).status).toBe(503);
   });
 });
 

@@ -29,10 +29,17 @@ beforeAll(async () => {
   ({ owner } = org.people);
 });
 
-const run = (sql: string, ...values: unknown[]) => plane.database.prepare(sql).bind(...values).run();
+const run = (sql: string, ...values: unknown[]) =>
+  plane.database
+    .prepare(sql)
+    .bind(...values)
+    .run();
 
 async function count(sql: string, ...values: unknown[]): Promise<number> {
-  const row = await plane.database.prepare(`select count(*) as count from ${sql}`).bind(...values).first<{ count: number }>();
+  const row = await plane.database
+    .prepare(`select count(*) as count from ${sql}`)
+    .bind(...values)
+    .first<{ count: number }>();
   return row?.count ?? 0;
 }
 
@@ -57,7 +64,9 @@ describe("projects", () => {
       const job = await makeJob(owner, { projectId: id, agentId: org.agentId });
       await run("update jobs set status = ? where id = ?", status, job.id);
     }
-    const { status, jobCount, failedJobCount } = await owner.get<Record<string, unknown>>(`/api/projects/${id}`);
+    const { status, jobCount, failedJobCount } = await owner.get<Record<string, unknown>>(
+      `/api/projects/${id}`,
+    );
     return { status, jobCount, failedJobCount };
   }
 
@@ -78,7 +87,13 @@ describe("projects", () => {
     const { id } = await newProject();
     await run("update projects set cancelled_at = ? where id = ?", Date.now(), id);
     expect(await owner.get(`/api/projects/${id}`)).toMatchObject({ status: "cancelled" });
-    const body = { projectId: id, agentId: org.agentId, name: "x", type: "migrate_files", source: { kind: "local", path: "/x" } };
+    const body = {
+      projectId: id,
+      agentId: org.agentId,
+      name: "x",
+      type: "migrate_files",
+      source: { kind: "local", path: "/x" },
+    };
     expect((await owner.json("POST", "/api/jobs", body)).status).toBe(409);
   });
 
@@ -108,7 +123,11 @@ describe("once", () => {
       type: "migrate_files",
       source: { kind: "local", path: "/srv" },
     }),
-    "/api/storage-connections": () => ({ kind: "connection_string", name: `storage ${unique()}`, connectionString: storage }),
+    "/api/storage-connections": () => ({
+      kind: "connection_string",
+      name: `storage ${unique()}`,
+      connectionString: storage,
+    }),
   };
   let storage = "";
   beforeAll(async () => {
@@ -123,7 +142,9 @@ describe("once", () => {
       const sent = body();
       const audited = () => count("audit_log where org_id = ?", org.orgId);
       const before = await audited();
-      const answers = await Promise.all(Array.from({ length: 10 }, () => owner.json("POST", path, sent, key)));
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => owner.json("POST", path, sent, key)),
+      );
       answers.push(await owner.json("POST", path, sent, key));
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
       expect(ids(answers).size).toBe(1);
@@ -134,19 +155,30 @@ describe("once", () => {
   test("[C5] the same key in another organization makes another thing", async () => {
     const other = await makeOrganization();
     const key = { "idempotency-key": `key-${unique()}` };
-    const [one, two] = [owner, other.people.owner].map((browser) => browser.json("POST", "/api/clients", { name: "Acme" }, key));
-    expect(ids([(await one) as Answer, (await two) as Answer]).size).toBe(2);
+    const made = [owner, other.people.owner].map((browser) =>
+      browser.json("POST", "/api/clients", { name: "Acme" }, key),
+    );
+    expect(ids(await Promise.all(made)).size).toBe(2);
   });
 
   test("[C5] without a key, and with two keys, two are made; a key that is none is refused", async () => {
-    const post = (key?: string) => owner.json("POST", "/api/clients", { name: "Acme" }, key === undefined ? {} : { "idempotency-key": key });
-    expect(ids([await post(), await post(), await post(`a-${unique()}`), await post(`b-${unique()}`)]).size).toBe(4);
+    const post = (key?: string) =>
+      owner.json(
+        "POST",
+        "/api/clients",
+        { name: "Acme" },
+        key === undefined ? {} : { "idempotency-key": key },
+      );
+    expect(
+      ids([await post(), await post(), await post(`a-${unique()}`), await post(`b-${unique()}`)]).size,
+    ).toBe(4);
     for (const key of ["short", "x".repeat(129)]) expect((await post(key)).status).toBe(400);
   });
 });
 
 describe("registration codes", () => {
-  const register = (code: string, name = "fs01") => asMachine("POST", "/api/agent/register", { code, ...MACHINE, name });
+  const register = (code: string, name = "fs01") =>
+    asMachine("POST", "/api/agent/register", { code, ...MACHINE, name });
   const newCode = () => owner.post<{ id: string; code: string }>("/api/registration-codes", { label: null });
 
   test("[C6] 100 uses of one code at the same moment make one agent", async () => {
@@ -164,7 +196,11 @@ describe("registration codes", () => {
     expect((await register(used.code)).status).toBe(201);
     await run("update registration_codes set expires_at = ? where id = ?", Date.now(), lapsed.id);
     await owner.post(`/api/registration-codes/${revoked.id}/revoke`);
-    const answers = await Promise.all([used.code, lapsed.code, revoked.code, "0000-0000", "no code", "x".repeat(64)].map((code) => register(code)));
+    const answers = await Promise.all(
+      [used.code, lapsed.code, revoked.code, "0000-0000", "no code", "x".repeat(64)].map((code) =>
+        register(code),
+      ),
+    );
     expect(answers[0]).toMatchObject({ status: 403, body: { code: "REGISTRATION_REFUSED" } });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
@@ -172,7 +208,10 @@ describe("registration codes", () => {
   test("[C6] a code is told once, kept only as a hash, and understood as people type it", async () => {
     const { id, code } = await newCode();
     expect(code).toMatch(/^[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}$/);
-    const row = await plane.database.prepare("select * from registration_codes where id = ?").bind(id).first();
+    const row = await plane.database
+      .prepare("select * from registration_codes where id = ?")
+      .bind(id)
+      .first();
     for (const text of [JSON.stringify(row), (await owner.json("GET", "/api/registration-codes")).text]) {
       expect(text).not.toContain(code);
       expect(text).not.toContain(code.replace("-", ""));
@@ -182,7 +221,9 @@ describe("registration codes", () => {
 
   test("[C6] a code lapses when it was said to", async () => {
     for (const validMinutes of [15, 60, 1_440]) {
-      const made = await owner.post<{ createdAt: string; expiresAt: string }>("/api/registration-codes", { validMinutes });
+      const made = await owner.post<{ createdAt: string; expiresAt: string }>("/api/registration-codes", {
+        validMinutes,
+      });
       expect(Date.parse(made.expiresAt) - Date.parse(made.createdAt)).toBe(validMinutes * 60_000);
     }
     expect((await owner.json("POST", "/api/registration-codes", { validMinutes: 100_000 })).status).toBe(400);
@@ -202,13 +243,22 @@ describe("storage connections", () => {
     const { connectionString } = await azurite();
     const key = /AccountKey=([^;]+)/.exec(connectionString)?.[1] ?? "";
     const { id } = await makeConnection(owner, "sealed");
-    const row = await plane.database.prepare("select * from storage_connections where id = ?").bind(id).first();
+    const row = await plane.database
+      .prepare("select * from storage_connections where id = ?")
+      .bind(id)
+      .first();
     const shown = await Promise.all(
-      [`/api/storage-connections/${id}`, "/api/storage-connections", `/api/storage-connections/${id}/containers`, "/api/projects"].map(
-        async (path) => (await owner.json("GET", path)).text,
-      ),
+      [
+        `/api/storage-connections/${id}`,
+        "/api/storage-connections",
+        `/api/storage-connections/${id}/containers`,
+        "/api/projects",
+      ].map(async (path) => (await owner.json("GET", path)).text),
     );
-    const { results } = await plane.database.prepare("select * from audit_log where org_id = ?").bind(org.orgId).all();
+    const { results } = await plane.database
+      .prepare("select * from audit_log where org_id = ?")
+      .bind(org.orgId)
+      .all();
     for (const text of [JSON.stringify(row), JSON.stringify(results), ...shown]) {
       expect(text).not.toContain(key);
       expect(text).not.toContain(key.slice(0, 20));
@@ -228,20 +278,37 @@ describe("storage connections", () => {
   });
 
   test.each<[string, (text: string) => string, RegExp]>([
-    ["a wrong key", (text) => text.replace(/AccountKey=.{20}/, `AccountKey=${"A".repeat(20)}`), /denies access/],
-    ["an account that is not there", (text) => text.replace(/BlobEndpoint=http:\/\/[^/]+/, "BlobEndpoint=http://127.0.0.1:1"), /cannot be reached/],
+    [
+      "a wrong key",
+      (text) => text.replace(/AccountKey=.{20}/, `AccountKey=${"A".repeat(20)}`),
+      /denies access/,
+    ],
+    [
+      "an account that is not there",
+      (text) => text.replace(/BlobEndpoint=http:\/\/[^/]+/, "BlobEndpoint=http://127.0.0.1:1"),
+      /cannot be reached/,
+    ],
     ["garbage", () => "garbage", /AccountName/],
   ])("[C7] %s is refused at its field before anything is stored", async (_what, change, message) => {
     const before = await count("storage_connections where org_id = ?", org.orgId);
     const { connectionString } = await azurite();
-    const answer = await connect({ kind: "connection_string", name: "x", connectionString: change(connectionString) });
-    expect(answer).toMatchObject({ status: 400, body: { details: { fields: { connectionString: expect.stringMatching(message) } } } });
+    const answer = await connect({
+      kind: "connection_string",
+      name: "x",
+      connectionString: change(connectionString),
+    });
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { details: { fields: { connectionString: expect.stringMatching(message) } } },
+    });
     expect(await count("storage_connections where org_id = ?", org.orgId)).toBe(before);
   });
 
   async function containerSas(container: string, permissions: string): Promise<string> {
     const { BlobServiceClient, ContainerSASPermissions } = await import("@azure/storage-blob");
-    const client = BlobServiceClient.fromConnectionString((await azurite()).connectionString).getContainerClient(container);
+    const client = BlobServiceClient.fromConnectionString(
+      (await azurite()).connectionString,
+    ).getContainerClient(container);
     const url = await client.generateSasUrl({
       permissions: ContainerSASPermissions.parse(permissions),
       expiresOn: new Date(Date.now() + 3_600_000),
@@ -251,12 +318,28 @@ describe("storage connections", () => {
   }
 
   test("[C7] a container's SAS is tried, and opens its own container only", async () => {
-    const good = await connect({ kind: "container_sas", name: "SAS", containerSasUrl: await containerSas(org.container, "rcwl") });
-    expect(good).toMatchObject({ status: 201, body: { container: org.container, account: "devstoreaccount1" } });
+    const good = await connect({
+      kind: "container_sas",
+      name: "SAS",
+      containerSasUrl: await containerSas(org.container, "rcwl"),
+    });
+    expect(good).toMatchObject({
+      status: 201,
+      body: { container: org.container, account: "devstoreaccount1" },
+    });
     const { id } = good.body as { id: string };
-    expect(await owner.get(`/api/storage-connections/${id}/containers`)).toEqual({ containers: [org.container] });
-    expect((await owner.json("POST", `/api/storage-connections/${id}/containers`, { name: "another" })).status).toBe(400);
-    const project = { clientId: org.clientId, type: "file_migration", name: "x", storage: { connectionId: id, container: "another" } };
+    expect(await owner.get(`/api/storage-connections/${id}/containers`)).toEqual({
+      containers: [org.container],
+    });
+    expect(
+      (await owner.json("POST", `/api/storage-connections/${id}/containers`, { name: "another" })).status,
+    ).toBe(400);
+    const project = {
+      clientId: org.clientId,
+      type: "file_migration",
+      name: "x",
+      storage: { connectionId: id, container: "another" },
+    };
     expect((await owner.json("POST", "/api/projects", project)).status).toBe(400);
   });
 
@@ -269,7 +352,10 @@ describe("storage connections", () => {
     ];
     for (const containerSasUrl of bad) {
       const answer = await connect({ kind: "container_sas", name: "SAS", containerSasUrl });
-      expect(answer).toMatchObject({ status: 400, body: { details: { fields: { containerSasUrl: expect.any(String) } } } });
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { details: { fields: { containerSasUrl: expect.any(String) } } },
+      });
       expect(answer.text).not.toContain("sig=");
     }
   });
@@ -284,7 +370,9 @@ describe("origins", () => {
   ];
 
   test("[C8] every route that changes something refuses requests from elsewhere", async () => {
-    const changing = Object.entries(POLICIES).filter(([key, policy]) => !key.startsWith("GET ") && policy !== "public" && policy !== "agent");
+    const changing = Object.entries(POLICIES).filter(
+      ([key, policy]) => !key.startsWith("GET ") && policy !== "public" && policy !== "agent",
+    );
     expect(changing.length).toBeGreaterThan(15);
     for (const [key] of changing) {
       const [method = "", path = ""] = key.split(" ");
@@ -306,20 +394,32 @@ describe("origins", () => {
       return response.status;
     };
     expect(await post({ origin: plane.origin })).toBe(201);
-    for (const origin of ["null", "https://evil.example", `${plane.origin}.evil.example`, `${plane.origin}0`]) {
+    for (const origin of [
+      "null",
+      "https://evil.example",
+      `${plane.origin}.evil.example`,
+      `${plane.origin}0`,
+    ]) {
       expect(await post({ origin }), origin).toBe(403);
     }
     expect(await post({})).toBe(403);
   });
 
   test("[C8] reading is not hindered by where a link stands", async () => {
-    expect((await owner.json("GET", "/api/clients", undefined, { "sec-fetch-site": "cross-site" })).status).toBe(200);
+    expect(
+      (await owner.json("GET", "/api/clients", undefined, { "sec-fetch-site": "cross-site" })).status,
+    ).toBe(200);
   });
 
   test("[C8] a live socket opens for the dashboard's own origin only", async () => {
     const cookie = owner.cookieHeader;
     expect((await upgrade("/api/live", { cookie, origin: plane.origin })).status).toBe(101);
-    for (const origin of ["https://evil.example", "null", `${plane.origin}.evil.example`, `${plane.origin}0`]) {
+    for (const origin of [
+      "https://evil.example",
+      "null",
+      `${plane.origin}.evil.example`,
+      `${plane.origin}0`,
+    ]) {
       expect((await upgrade("/api/live", { cookie, origin })).status, origin).toBe(403);
     }
     expect((await upgrade("/api/live", { cookie })).status).toBe(403);
@@ -330,7 +430,8 @@ describe("origins", () => {
   test("[C8] an agent's socket opens for no browser, and speaks our protocol only", async () => {
     const authorization = `Bearer ${org.agentKey}`;
     const protocol = "migrate.agent.v1";
-    const ask = async (headers: Record<string, string>) => (await upgrade("/api/agent/session", headers)).status;
+    const ask = async (headers: Record<string, string>) =>
+      (await upgrade("/api/agent/session", headers)).status;
     expect(await ask({ authorization, "sec-websocket-protocol": protocol })).toBe(101);
     expect(await ask({ authorization, "sec-websocket-protocol": `migrate.agent.v9, ${protocol}` })).toBe(101);
     expect(await ask({ authorization, "sec-websocket-protocol": protocol, origin: plane.origin })).toBe(401);
@@ -342,12 +443,19 @@ describe("origins", () => {
 });
 
 describe("steering", () => {
-  const act = (id: string, action: string, browser = owner) => browser.json("POST", `/api/jobs/${id}/${action}`);
-  const setStatus = (id: string, status: string) => run("update jobs set status = ? where id = ?", status, id);
+  const act = (id: string, action: string, browser = owner) =>
+    browser.json("POST", `/api/jobs/${id}/${action}`);
+  const setStatus = (id: string, status: string) =>
+    run("update jobs set status = ? where id = ?", status, id);
 
   test("[C9] pause and resume change what is wanted, with a new revision each time", async () => {
     const id = await newJob();
-    expect((await act(id, "pause")).body).toMatchObject({ status: "created", desiredState: "pause", desiredRev: 2, epoch: 1 });
+    expect((await act(id, "pause")).body).toMatchObject({
+      status: "created",
+      desiredState: "pause",
+      desiredRev: 2,
+      epoch: 1,
+    });
     expect((await act(id, "resume")).body).toMatchObject({ desiredState: "run", desiredRev: 3, epoch: 1 });
   });
 
@@ -357,7 +465,10 @@ describe("steering", () => {
     await act(id, "pause");
     expect(await act(id, "pause")).toMatchObject({ status: 200, body: { desiredRev: 2 } });
     await act(id, "cancel");
-    expect(await act(id, "cancel")).toMatchObject({ status: 200, body: { desiredRev: 3, status: "cancelled" } });
+    expect(await act(id, "cancel")).toMatchObject({
+      status: 200,
+      body: { desiredRev: 3, status: "cancelled" },
+    });
   });
 
   test("[C9] a cancel is final at once, in every state before the end", async () => {
@@ -365,7 +476,11 @@ describe("steering", () => {
       const id = await newJob();
       await setStatus(id, status);
       const answer = await act(id, "cancel");
-      expect(answer.body).toMatchObject({ status: "cancelled", desiredState: "cancel", finishedAt: expect.any(String) });
+      expect(answer.body).toMatchObject({
+        status: "cancelled",
+        desiredState: "cancel",
+        finishedAt: expect.any(String),
+      });
     }
   });
 
@@ -381,24 +496,36 @@ describe("steering", () => {
     if (status === "cancelled") await act(id, "cancel");
     else await setStatus(id, status);
     const before = await owner.get(`/api/jobs/${id}`);
-    for (const action of actions) expect(await act(id, action)).toMatchObject({ status: 409, body: { code: "CONFLICT" } });
+    for (const action of actions)
+      expect(await act(id, action)).toMatchObject({ status: 409, body: { code: "CONFLICT" } });
     expect(await owner.get(`/api/jobs/${id}`)).toEqual(before);
   });
 
-  test.each(["failed", "cancelled"])("[C9] a job that %s begins again as a new epoch, with nothing of the old one", async (status) => {
-    const id = await newJob();
-    await run(
-      "update jobs set status = ?, files_total = 5, files_completed = 3, bytes_sent = 9, progress_seq = 7, started_at = 1, finished_at = 2, error = ?, report = ? where id = ?",
-      status,
-      '{"code":"AGENT_ERROR","message":"x"}',
-      "{}",
-      id,
-    );
-    const { body } = await act(id, "retry");
-    expect(body).toMatchObject({ epoch: 2, status: "created", desiredState: "run", error: null, report: null, startedAt: null, finishedAt: null });
-    expect(Object.values((body as { totals: object }).totals)).toEqual(Array.from({ length: 10 }, () => 0));
-    expect((await act(id, "retry")).status).toBe(409);
-  });
+  test.each(["failed", "cancelled"])(
+    "[C9] a job that %s begins again as a new epoch, with nothing of the old one",
+    async (status) => {
+      const id = await newJob();
+      await run(
+        "update jobs set status = ?, files_total = 5, files_completed = 3, bytes_sent = 9, progress_seq = 7, started_at = 1, finished_at = 2, error = ?, report = ? where id = ?",
+        status,
+        '{"code":"AGENT_ERROR","message":"x"}',
+        "{}",
+        id,
+      );
+      const { body } = await act(id, "retry");
+      expect(body).toMatchObject({
+        epoch: 2,
+        status: "created",
+        desiredState: "run",
+        error: null,
+        report: null,
+        startedAt: null,
+        finishedAt: null,
+      });
+      expect(Object.values((body as { totals: object }).totals)).toEqual(Array.from({ length: 10 }, () => 0));
+      expect((await act(id, "retry")).status).toBe(409);
+    },
+  );
 
   test("[C9] a completed job with failed files can be tried again", async () => {
     const id = await newJob();
@@ -426,7 +553,11 @@ describe("steering", () => {
   test("[C9] failed files of an epoch before are not shown as those of the present one", async () => {
     const failures = () => owner.get<{ items: unknown[] }>(`/api/jobs/${id}/failures`);
     const id = await newJob();
-    await run("insert into job_failures values (?, ?, 1, 0, 'a.txt', 'source_denied', 'denied')", org.orgId, id);
+    await run(
+      "insert into job_failures values (?, ?, 1, 0, 'a.txt', 'source_denied', 'denied')",
+      org.orgId,
+      id,
+    );
     expect((await failures()).items).toHaveLength(1);
     await setStatus(id, "failed");
     await act(id, "retry");
@@ -441,7 +572,8 @@ describe("grants", () => {
     readonly expiresAt: string;
     readonly renewAt: string;
   }
-  const ask = (jobId: string, key = org.agentKey, epoch = 1) => asMachine("POST", "/api/agent/grants", { jobId, epoch }, key);
+  const ask = (jobId: string, key = org.agentKey, epoch = 1) =>
+    asMachine("POST", "/api/agent/grants", { jobId, epoch }, key);
 
   test("[G1] a grant is made for the agent the job is assigned to, and for no other of the same organization", async () => {
     const id = await newJob();
@@ -475,7 +607,10 @@ describe("grants", () => {
   test("[G1] no grant is made when the project was pointed at another account or has none", async () => {
     const { id: projectId } = await newProject();
     const { id } = await makeJob(owner, { projectId, agentId: org.agentId });
-    await run("update storage_connections set account = 'elsewhere' where id = ?", (await rebound(projectId)).connectionId);
+    await run(
+      "update storage_connections set account = 'elsewhere' where id = ?",
+      (await rebound(projectId)).connectionId,
+    );
     expect((await ask(id)).status).toBe(409);
     await run("update projects set connection_id = null where id = ?", projectId);
     expect((await ask(id)).body).toMatchObject({ code: "NO_AZURE_CONNECTION" });
@@ -526,7 +661,10 @@ describe("grants", () => {
   test("[G2] what was granted is recorded, without the grant itself", async () => {
     const id = await newJob();
     const { sas } = (await ask(id)).body as Grant;
-    const { results } = await plane.database.prepare("select * from audit_log where object_id = ? and action = 'grant.made'").bind(id).all();
+    const { results } = await plane.database
+      .prepare("select * from audit_log where object_id = ? and action = 'grant.made'")
+      .bind(id)
+      .all();
     expect(results).toHaveLength(1);
     expect(JSON.stringify(results)).not.toContain(new URLSearchParams(sas).get("sig")?.slice(0, 10));
   });
@@ -537,20 +675,39 @@ describe("revoking", () => {
     const { agentId, key } = await registerAgent(owner, "to be revoked");
     const { id } = await makeJob(owner, { projectId: org.projectId, agentId });
     const ask = () => asMachine("POST", "/api/agent/grants", { jobId: id, epoch: 1 }, key);
-    const open = () => upgrade("/api/agent/session", { authorization: `Bearer ${key}`, "sec-websocket-protocol": "migrate.agent.v1" });
+    const open = () =>
+      upgrade("/api/agent/session", {
+        authorization: `Bearer ${key}`,
+        "sec-websocket-protocol": "migrate.agent.v1",
+      });
     expect([(await ask()).status, (await open()).status]).toEqual([200, 101]);
     for (let times = 0; times < 2; times++) {
-      expect(await owner.post(`/api/agents/${agentId}/revoke`)).toMatchObject({ id: agentId, status: "revoked" });
+      expect(await owner.post(`/api/agents/${agentId}/revoke`)).toMatchObject({
+        id: agentId,
+        status: "revoked",
+      });
       expect([(await ask()).status, (await open()).status]).toEqual([401, 401]);
     }
-    const job = { projectId: org.projectId, agentId, name: "x", type: "migrate_files", source: { kind: "local", path: "/x" } };
-    expect((await owner.json("POST", "/api/jobs", job)).body).toMatchObject({ details: { fields: { agentId: expect.any(String) } } });
+    const job = {
+      projectId: org.projectId,
+      agentId,
+      name: "x",
+      type: "migrate_files",
+      source: { kind: "local", path: "/x" },
+    };
+    expect((await owner.json("POST", "/api/jobs", job)).body).toMatchObject({
+      details: { fields: { agentId: expect.any(String) } },
+    });
   });
 
   test("[C10] an agent whose registration was cut short can be revoked as well", async () => {
     const { agentId } = await registerAgent(owner, "cut short");
     const half = agentId.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
-    await run("insert into agents select org_id, ?, name, host, os, arch, version, label, client_id, status, last_seen_at, free_disk_bytes, allowed_roots, created_at, revoked_at from agents where id = ?", half, agentId);
+    await run(
+      "insert into agents select org_id, ?, name, host, os, arch, version, label, client_id, status, last_seen_at, free_disk_bytes, allowed_roots, created_at, revoked_at from agents where id = ?",
+      half,
+      agentId,
+    );
     expect(await owner.post(`/api/agents/${half}/revoke`)).toMatchObject({ status: "revoked" });
   });
 });
@@ -574,13 +731,18 @@ describe("answers", () => {
     ["an error of ours", (browser) => browser.fetch(`/api/storage-connections/${broken}/containers`)],
     ["an upgrade that is none", (browser) => browser.fetch("/api/live")],
     ["a refused sign-in", (browser) => browser.fetch("/sso?token=x")],
-    ["the question before a sign-in", async (browser) => new Browser(browser.origin).fetch(`/sso?token=${await hubToken()}`)],
+    [
+      "the question before a sign-in",
+      async (browser) => new Browser(browser.origin).fetch(`/sso?token=${await hubToken()}`),
+    ],
     ["a redirect", (browser) => browser.fetch("/sso/start")],
     ["the development Hub", (browser) => browser.fetch("/dev/hub")],
   ])("[C11] %s is never cached and carries the security headers", async (_what, ask) => {
     const response = await ask(owner);
     expect(Object.fromEntries(response.headers)).toMatchObject(HEADERS);
-    expect(response.headers.get("content-security-policy")).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+    expect(response.headers.get("content-security-policy")).toMatch(
+      /default-src 'none'.*frame-ancestors 'none'/,
+    );
     expect(await response.text()).not.toMatch(/\bat .*\.ts:|SQLITE|D1_ERROR/);
   });
 
@@ -592,7 +754,10 @@ describe("answers", () => {
 
   test("[C3] an error of ours has the one body too, and tells nothing of its cause", async () => {
     const answer = await owner.json("GET", `/api/storage-connections/${broken}/containers`);
-    expect(answer).toMatchObject({ status: 500, body: { error: expect.any(String), code: "INTERNAL_ERROR", details: null } });
+    expect(answer).toMatchObject({
+      status: 500,
+      body: { error: expect.any(String), code: "INTERNAL_ERROR", details: null },
+    });
     expect(answer.text).not.toMatch(/sealed|ring|key/i);
   });
 });
@@ -608,8 +773,15 @@ describe("lists", () => {
   };
 
   test("[C12] every list there is has its test here", () => {
-    const lists = Object.keys(POLICIES).filter((key) => /^GET \/api\/[a-z-]+$/.test(key) && key.slice(4) in LISTS === false);
-    expect(lists.sort()).toEqual(["GET /api/health", "GET /api/live", "GET /api/overview", "GET /api/session"]);
+    const lists = Object.keys(POLICIES).filter(
+      (key) => /^GET \/api\/[a-z-]+$/.test(key) && key.slice(4) in LISTS === false,
+    );
+    expect(lists.sort()).toEqual([
+      "GET /api/health",
+      "GET /api/live",
+      "GET /api/overview",
+      "GET /api/session",
+    ]);
   });
 
   for (const [path, make] of Object.entries(LISTS)) {
@@ -621,7 +793,9 @@ describe("lists", () => {
       for (let pages = 0; cursor !== null; pages++) {
         expect(pages).toBeLessThan(100);
         const query: string = cursor === "" ? "" : `&cursor=${cursor}`;
-        const page = await owner.get<{ items: { id: string }[]; nextCursor: string | null }>(`${path}?limit=2${query}`);
+        const page = await owner.get<{ items: { id: string }[]; nextCursor: string | null }>(
+          `${path}?limit=2${query}`,
+        );
         expect(page.items.length).toBeLessThanOrEqual(2);
         seen.push(...page.items.map(({ id }) => id));
         cursor = page.nextCursor;
@@ -636,13 +810,21 @@ describe("lists", () => {
   test("[C12] failed files come in the order the agent numbered them, each once", async () => {
     const id = await newJob();
     for (let number = 0; number < 7; number++) {
-      await run("insert into job_failures values (?, ?, 1, ?, ?, 'source_denied', 'denied')", org.orgId, id, number, `${number}.txt`);
+      await run(
+        "insert into job_failures values (?, ?, 1, ?, ?, 'source_denied', 'denied')",
+        org.orgId,
+        id,
+        number,
+        `${number}.txt`,
+      );
     }
     const seen: string[] = [];
     let cursor: string | null = "";
     while (cursor !== null) {
       const query: string = cursor === "" ? "" : `&cursor=${cursor}`;
-      const page = await owner.get<{ items: { path: string }[]; nextCursor: string | null }>(`/api/jobs/${id}/failures?limit=3${query}`);
+      const page = await owner.get<{ items: { path: string }[]; nextCursor: string | null }>(
+        `/api/jobs/${id}/failures?limit=3${query}`,
+      );
       seen.push(...page.items.map((item) => item.path));
       cursor = page.nextCursor;
     }
@@ -652,10 +834,15 @@ describe("lists", () => {
 
   test("[C12] jobs are told apart by whether they are over", async () => {
     const { id: projectId } = await newProject();
-    const [one, two] = [await makeJob(owner, { projectId, agentId: org.agentId }), await makeJob(owner, { projectId, agentId: org.agentId })];
+    const [one, two] = [
+      await makeJob(owner, { projectId, agentId: org.agentId }),
+      await makeJob(owner, { projectId, agentId: org.agentId }),
+    ];
     await owner.post(`/api/jobs/${one.id}/cancel`);
     const ids = async (state: string) =>
-      (await owner.get<{ items: { id: string }[] }>(`/api/jobs?projectId=${projectId}&state=${state}`)).items.map(({ id }) => id);
+      (
+        await owner.get<{ items: { id: string }[] }>(`/api/jobs?projectId=${projectId}&state=${state}`)
+      ).items.map(({ id }) => id);
     expect(await ids("active")).toEqual([two.id]);
     expect(await ids("final")).toEqual([one.id]);
   });

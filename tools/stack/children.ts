@@ -1,9 +1,14 @@
 /**
  * Child processes that surely end: each in its own process group, stopped by SIGTERM and after a limit by SIGKILL, and
  * killed with the parent however the parent ends. What they print goes to a file; its last lines explain an early death.
+ *
+ * Being in groups of their own, they hear nothing of a Ctrl-C or a closed terminal, and a parent killed with SIGKILL cannot
+ * tell them. So one small shell, the guard, outlives us: it holds the read end of a pipe, is told each group that lives,
+ * and when the pipe breaks, for whatever reason, kills those that are left.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { dirname } from "node:path";
 
 const STOP_LIMIT_MS = 8_000;
@@ -35,6 +40,19 @@ export interface ChildOptions {
 
 const living = new Set<ChildProcess>();
 
+/** Reads `add <group>` and `remove <group>` until the pipe breaks. Each group stands between spaces of its own. */
+const GUARD_SCRIPT = `
+groups=" "
+while read -r verb group; do
+  case "$verb" in
+    add) groups="$groups $group " ;;
+    remove) groups="\${groups%% $group *} \${groups#* $group }" ;;
+  esac
+done
+for group in $groups; do kill -KILL "-$group" 2>/dev/null; done
+`;
+let guard: Socket | undefined;
+
 process.on("exit", () => {
   for (const child of living) killGroup(child, "SIGKILL");
 });
@@ -48,14 +66,18 @@ export function startChild(options: ChildOptions): Child {
     stdio: ["ignore", log, log],
     env: { ...process.env, ...options.environment },
     ...(options.folder === undefined ? {} : { cwd: options.folder }),
-    ...(options.user ?? {}),
+    ...options.user,
   });
   closeSync(log);
   living.add(child);
+  tellGuard("add", child);
   let exitCode: number | null = null;
   const exited = new Promise<number>((resolve) => {
     const end = (code: number) => {
+      // First what it started, then the word to the guard: a group that is empty may get its number used again.
+      killGroup(child, "SIGKILL");
       living.delete(child);
+      tellGuard("remove", child);
       exitCode = code;
       resolve(code);
     };
@@ -76,8 +98,6 @@ export function startChild(options: ChildOptions): Child {
       const timer = setTimeout(() => killGroup(child, "SIGKILL"), options.stopLimitMs ?? STOP_LIMIT_MS);
       await exited;
       clearTimeout(timer);
-      // What it started may have outlived it.
-      killGroup(child, "SIGKILL");
     },
     output,
     lastLines: () => output().trimEnd().split("\n").slice(-LAST_LINES).join("\n"),
@@ -111,6 +131,24 @@ const SIGNALS: Partial<Record<NodeJS.Signals, number>> & { SIGKILL: number } = {
   SIGKILL: 9,
   SIGTERM: 15,
 };
+
+function tellGuard(verb: "add" | "remove", child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  if (guard === undefined) {
+    const shell = spawn("/bin/sh", ["-c", GUARD_SCRIPT], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    // Without a guard all else still holds.
+    shell.on("error", () => undefined);
+    // A pipe to a child is a socket; neither it nor the shell may keep us alive.
+    guard = shell.stdin as Socket;
+    guard.on("error", () => undefined);
+    guard.unref();
+    shell.unref();
+  }
+  guard.write(`${verb} ${child.pid}\n`);
+}
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;

@@ -23,7 +23,10 @@ const GOOD = {
 };
 type Claims = { [Claim in keyof typeof GOOD]?: unknown } & Record<string, unknown>;
 
-async function sign(claims: Claims, options: { secret?: string; alg?: string; typ?: string } = {}): Promise<string> {
+async function sign(
+  claims: Claims,
+  options: { secret?: string; alg?: string; typ?: string } = {},
+): Promise<string> {
   const { secret = SECRET, alg = "HS256", typ } = options;
   // Through JSON, so that a claim that is undefined is left out.
   return await new SignJWT(JSON.parse(JSON.stringify(claims)) as Record<string, unknown>)
@@ -63,12 +66,20 @@ describe("good tokens", () => {
   });
 
   test.each([
-    ["the other name of the tenant", { tenantId: undefined, tenant_id: "tenant-1" }, { tenantId: "tenant-1" }],
+    [
+      "the other name of the tenant",
+      { tenantId: undefined, tenant_id: "tenant-1" },
+      { tenantId: "tenant-1" },
+    ],
     ["both names of one tenant", { tenant_id: "tenant-1" }, { tenantId: "tenant-1" }],
     ["no name", { name: undefined }, { name: "olivia@example.com" }],
     ["an empty name", { name: "" }, { name: "olivia@example.com" }],
     ["no name of the tenant", { tenantName: undefined }, { tenantName: "demo" }],
-    ["no name and no slug of the tenant", { tenantName: "", tenantSlug: undefined }, { tenantName: "tenant-1", tenantSlug: null }],
+    [
+      "no name and no slug of the tenant",
+      { tenantName: "", tenantSlug: undefined },
+      { tenantName: "tenant-1", tenantSlug: null },
+    ],
     ["no entitlements listed", { entitlements: undefined }, {}],
     ["an age of 70 seconds", { iat: NOW_S - 70 }, {}],
     ["an age within the leeway", { iat: NOW_S - 75 }, {}],
@@ -117,8 +128,16 @@ describe("bad tokens", () => {
     ["a line end behind it", "malformed", async () => `${await good()}\n`],
     ["characters that are not base64url", "malformed", async () => (await good()).replace(".", "+.")],
     ["more than 8,192 characters", "malformed", withClaims({ pad: "x".repeat(9_000) })],
-    ["a header that is not JSON", "malformed", async () => `${encode("{")}.${(await parts()).slice(1).join(".")}`],
-    ["a payload that is not JSON", "bad_token", async () => `${(await parts())[0]}.${encode("{")}.${(await parts())[2]}`],
+    [
+      "a header that is not JSON",
+      "malformed",
+      async () => `${encode("{")}.${(await parts()).slice(1).join(".")}`,
+    ],
+    [
+      "a payload that is not JSON",
+      "bad_token",
+      async () => `${(await parts())[0]}.${encode("{")}.${(await parts())[2]}`,
+    ],
 
     ["no algorithm (alg none)", "malformed", () => new UnsecuredJWT(GOOD).encode()],
     ["alg none with a signature", "bad_token", () => resigned({ alg: "none" }, GOOD)],
@@ -128,13 +147,29 @@ describe("bad tokens", () => {
     ["HS512 by the right secret", "bad_token", () => sign(GOOD, { alg: "HS512" })],
     ["HS384 by the right secret", "bad_token", () => sign(GOOD, { alg: "HS384" })],
     ["another typ", "bad_token", () => sign(GOOD, { typ: "at+jwt" })],
-    ["a critical header we do not know", "bad_token", () => resigned({ alg: "HS256", crit: ["b64"], b64: false }, GOOD)],
+    [
+      "a critical header we do not know",
+      "bad_token",
+      () => resigned({ alg: "HS256", crit: ["b64"], b64: false }, GOOD),
+    ],
 
-    ["another secret", "bad_token", () => sign(GOOD, { secret: "another-secret-of-the-same-length-0123456789abcde" })],
+    [
+      "another secret",
+      "bad_token",
+      () => sign(GOOD, { secret: "another-secret-of-the-same-length-0123456789abcde" }),
+    ],
     ["the secret with a space behind it", "bad_token", () => sign(GOOD, { secret: `${SECRET} ` })],
-    ["a changed signature", "bad_token", async () => (await good()).replace(/.(.)$/, (_all, last) => `A${String(last)}`).replace(/.{2}$/, "AA")],
+    [
+      "a changed signature",
+      "bad_token",
+      async () => (await good()).replace(/.(.)$/, (_all, last) => `A${String(last)}`).replace(/.{2}$/, "AA"),
+    ],
     ["a changed payload", "bad_token", () => resigned({ alg: "HS256" }, { ...GOOD, orgRole: "admin" })],
-    ["a changed header", "bad_token", async () => `${encode({ alg: "HS256", kid: "x" })}.${(await parts()).slice(1).join(".")}`],
+    [
+      "a changed header",
+      "bad_token",
+      async () => `${encode({ alg: "HS256", kid: "x" })}.${(await parts()).slice(1).join(".")}`,
+    ],
 
     ["another issuer", "bad_token", withClaims({ iss: "the-other-hub" })],
     ["no issuer", "bad_token", withClaims({ iss: undefined })],
@@ -184,7 +219,9 @@ describe("bad tokens", () => {
     for (const secret of ["", "x".repeat(31)]) {
       expect(await refusalOf(await sign(GOOD), secret)).toBe("not_configured");
     }
-    await expect(verifyHubToken(await sign(GOOD), undefined, NOW_MS)).rejects.toMatchObject({ reason: "not_configured" });
+    await expect(verifyHubToken(await sign(GOOD), undefined, NOW_MS)).rejects.toMatchObject({
+      reason: "not_configured",
+    });
   });
 
   test("[S2] each refusal has the status that the documentation gives it", () => {

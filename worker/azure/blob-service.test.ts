@@ -12,7 +12,11 @@ test("[C7] the Shared Key signature is that of the known vector", async () => {
     key: KEY,
     method: "GET",
     url: new URL("http://127.0.0.1:10000/devstoreaccount1/cont1?restype=container&comp=list"),
-    headers: new Headers({ "x-ms-version": "2023-11-03", "x-ms-date": "Thu, 01 Jan 2026 00:00:00 GMT", accept: "*/*" }),
+    headers: new Headers({
+      "x-ms-version": "2023-11-03",
+      "x-ms-date": "Thu, 01 Jan 2026 00:00:00 GMT",
+      accept: "*/*",
+    }),
   });
   expect(authorization).toBe("SharedKey devstoreaccount1:/aj8AakQqgzVRi8o5zIrCz2DXmN29Zj/NkPR1aQZtcQ=");
 });

@@ -6,7 +6,13 @@ import {
 } from "@azure/storage-blob";
 import { expect, test } from "vitest";
 import { base64 } from "../secrets.ts";
-import { GRANT_PERMISSIONS, SAS_BACKDATE_MS, SAS_VERSION, signContainerSas, type ContainerSas } from "./sas.ts";
+import {
+  GRANT_PERMISSIONS,
+  SAS_BACKDATE_MS,
+  SAS_VERSION,
+  signContainerSas,
+  type ContainerSas,
+} from "./sas.ts";
 
 /** The same values signed by Azure's own library. */
 function oracle(sas: ContainerSas): Record<string, string> {

@@ -19,17 +19,34 @@ describe("connection strings", () => {
   });
 
   test.each([
-    ["another order, spaces, a line end", ` AccountKey=${KEY} ; accountname=acmefiles;\n`, "https://acmefiles.blob.core.windows.net"],
-    ["Azure in China", `AccountName=acmefiles;AccountKey=${KEY};EndpointSuffix=core.chinacloudapi.cn`, "https://acmefiles.blob.core.chinacloudapi.cn"],
-    ["a Blob endpoint with a slash", `AccountName=acmefiles;AccountKey=${KEY};BlobEndpoint=https://acmefiles.blob.core.windows.net/`, "https://acmefiles.blob.core.windows.net"],
+    [
+      "another order, spaces, a line end",
+      ` AccountKey=${KEY} ; accountname=acmefiles;\n`,
+      "https://acmefiles.blob.core.windows.net",
+    ],
+    [
+      "Azure in China",
+      `AccountName=acmefiles;AccountKey=${KEY};EndpointSuffix=core.chinacloudapi.cn`,
+      "https://acmefiles.blob.core.chinacloudapi.cn",
+    ],
+    [
+      "a Blob endpoint with a slash",
+      `AccountName=acmefiles;AccountKey=${KEY};BlobEndpoint=https://acmefiles.blob.core.windows.net/`,
+      "https://acmefiles.blob.core.windows.net",
+    ],
   ])("[C7] %s is understood", (_what, text, blobEndpoint) => {
     expect(parseConnectionString(text, production).blobEndpoint).toBe(blobEndpoint);
   });
 
   test("[C7] the emulator is let in during development, by its short name as well", () => {
     const short = parseConnectionString("UseDevelopmentStorage=true", development);
-    expect(short).toMatchObject({ account: "devstoreaccount1", blobEndpoint: "http://127.0.0.1:10000/devstoreaccount1" });
-    expect(() => parseConnectionString("UseDevelopmentStorage=true", production)).toThrow(StorageAccountError);
+    expect(short).toMatchObject({
+      account: "devstoreaccount1",
+      blobEndpoint: "http://127.0.0.1:10000/devstoreaccount1",
+    });
+    expect(() => parseConnectionString("UseDevelopmentStorage=true", production)).toThrow(
+      StorageAccountError,
+    );
   });
 
   const string = (more: string) => `AccountName=acmefiles;AccountKey=${KEY};${more}`;
@@ -40,7 +57,10 @@ describe("connection strings", () => {
     ["no key", "AccountName=acmefiles"],
     ["a key that is not base64", "AccountName=acmefiles;AccountKey=!!!!"],
     ["a short key", "AccountName=acmefiles;AccountKey=AAAA"],
-    ["a SAS instead of a key", "BlobEndpoint=https://acmefiles.blob.core.windows.net;SharedAccessSignature=sv=2022-11-02&sig=x"],
+    [
+      "a SAS instead of a key",
+      "BlobEndpoint=https://acmefiles.blob.core.windows.net;SharedAccessSignature=sv=2022-11-02&sig=x",
+    ],
     ["an account with a dot", `AccountName=evil.com/;AccountKey=${KEY}`],
     ["an account with an at sign", `AccountName=a@evil;AccountKey=${KEY}`],
     ["an account in capitals", `AccountName=ACMEFILES;AccountKey=${KEY}`],
@@ -53,7 +73,10 @@ describe("connection strings", () => {
     ["plain http to Azure", string("DefaultEndpointsProtocol=http")],
     ["another scheme", string("DefaultEndpointsProtocol=file")],
     ["an endpoint elsewhere", string("BlobEndpoint=https://evil.com")],
-    ["an endpoint that only begins like Azure", string("BlobEndpoint=https://acmefiles.blob.core.windows.net.evil.com")],
+    [
+      "an endpoint that only begins like Azure",
+      string("BlobEndpoint=https://acmefiles.blob.core.windows.net.evil.com"),
+    ],
     ["another account's endpoint", string("BlobEndpoint=https://other.blob.core.windows.net")],
     ["an endpoint below the account", string("BlobEndpoint=https://x.acmefiles.blob.core.windows.net")],
     ["an endpoint with a user", string("BlobEndpoint=https://acmefiles.blob.core.windows.net@evil.com")],
@@ -77,14 +100,18 @@ describe("connection strings", () => {
   });
 
   test("[C7] also in development, an address of Azure must be the account's own", () => {
-    for (const more of ["BlobEndpoint=https://other.blob.core.windows.net", "DefaultEndpointsProtocol=http"]) {
+    for (const more of [
+      "BlobEndpoint=https://other.blob.core.windows.net",
+      "DefaultEndpointsProtocol=http",
+    ]) {
       expect(() => parseConnectionString(string(more), development)).toThrow(StorageAccountError);
     }
   });
 });
 
 describe("container SAS", () => {
-  const SAS = "sv=2022-11-02&sr=c&st=2026-11-22T09:00:00Z&se=2026-12-22T10:00:00Z&sp=racwl&spr=https&sig=aB%2Bc%2Fd%3D";
+  const SAS =
+    "sv=2022-11-02&sr=c&st=2026-11-22T09:00:00Z&se=2026-12-22T10:00:00Z&sp=racwl&spr=https&sig=aB%2Bc%2Fd%3D";
   const options = { anyHost: false, nowMs: NOW_MS };
 
   test("[C7] a container's SAS URL is understood", () => {
