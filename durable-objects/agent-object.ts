@@ -40,7 +40,8 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
       agentSocket: () => this.#agentSockets()[0] ?? null,
       viewers: () => this.#viewers(),
       publish: (orgId, message) => this.#publish(orgId, message),
-      setAlarm: (atMs) => void (atMs === null ? context.storage.deleteAlarm() : context.storage.setAlarm(atMs)),
+      setAlarm: (atMs) =>
+        void (atMs === null ? context.storage.deleteAlarm() : context.storage.setAlarm(atMs)),
       now: () => Date.now(),
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
     });
@@ -115,7 +116,11 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, ["agent"]);
     this.#hub.connected(this.#agentSocket(server), older);
-    return new Response(null, { status: 101, webSocket: client, headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL } });
+    return new Response(null, {
+      status: 101,
+      webSocket: client,
+      headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL },
+    });
   }
 
   async #connectViewer(request: Request): Promise<Response> {
@@ -138,7 +143,10 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   #agentSockets(): AgentSocket[] {
-    return this.ctx.getWebSockets("agent").filter(isOpen).map((socket) => this.#agentSocket(socket));
+    return this.ctx
+      .getWebSockets("agent")
+      .filter(isOpen)
+      .map((socket) => this.#agentSocket(socket));
   }
 
   #agentSocket(socket: WebSocket): AgentSocket {

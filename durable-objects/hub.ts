@@ -129,7 +129,8 @@ export class Hub {
 
   initialize(identity: Omit<Identity, "revoked">): void {
     const present = this.#world.store.identity();
-    if (present !== null && present.orgId !== identity.orgId) throw new Error("The object belongs to another organization");
+    if (present !== null && present.orgId !== identity.orgId)
+      throw new Error("The object belongs to another organization");
     // Revoked is for ever: another registration makes another agent.
     this.#world.store.setIdentity({ ...identity, revoked: present?.revoked ?? false });
   }
@@ -206,7 +207,8 @@ export class Hub {
     try {
       const { envelope, messages } = readAgentFrame(text);
       const { state } = socket;
-      if (envelope.s !== state.sessionEpoch) throw new ProtocolError(`Session ${envelope.s} is not ${state.sessionEpoch}`);
+      if (envelope.s !== state.sessionEpoch)
+        throw new ProtocolError(`Session ${envelope.s} is not ${state.sessionEpoch}`);
       if (envelope.n <= state.received) return;
       socket.setState({ ...state, received: envelope.n });
       await this.#take(identity, socket, messages);
@@ -255,7 +257,10 @@ export class Hub {
     if (socket !== null) {
       if (!socket.state.welcomed && now >= socket.state.connectedMs + HELLO_LIMIT_MS) {
         socket.close(CLOSE.helloTimeout, "no hello in time");
-      } else if (socket.state.unconfirmedSinceMs !== null && now >= socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS) {
+      } else if (
+        socket.state.unconfirmedSinceMs !== null &&
+        now >= socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS
+      ) {
         // The agent connects again and gets everything in `welcome`.
         socket.close(CLOSE_DEAD, "no confirmation in time");
       }
@@ -264,7 +269,12 @@ export class Hub {
     }
     const identity = this.#world.store.identity();
     const { offlineDueMs } = this.#world.store.session();
-    if (identity !== null && offlineDueMs !== null && now >= offlineDueMs && this.#world.agentSocket() === null) {
+    if (
+      identity !== null &&
+      offlineDueMs !== null &&
+      now >= offlineDueMs &&
+      this.#world.agentSocket() === null
+    ) {
       await this.#offline(identity, offlineDueMs - OFFLINE_AFTER_MS);
     }
     this.#arm();
@@ -328,7 +338,11 @@ export class Hub {
   async #hello(identity: Identity, socket: AgentSocket, hello: Hello): Promise<void> {
     if (socket.state.welcomed) throw new ProtocolError('"hello" twice');
     if (hello.protocolMin > PROTOCOL_VERSION || hello.protocolMax < PROTOCOL_VERSION) {
-      this.#send(socket, { type: "error", code: "UPGRADE_NEEDED", message: `The server speaks version ${PROTOCOL_VERSION}` });
+      this.#send(socket, {
+        type: "error",
+        code: "UPGRADE_NEEDED",
+        message: `The server speaks version ${PROTOCOL_VERSION}`,
+      });
       return socket.close(CLOSE.upgradeNeeded, "upgrade needed");
     }
     const session = this.#world.store.session();
@@ -371,7 +385,12 @@ export class Hub {
 
   async #applied(identity: Identity, socket: AgentSocket, message: Applied): Promise<void> {
     const held = this.#held(message.jobId);
-    if (held !== undefined && held.desired.epoch === message.epoch && message.rev >= held.desired.rev && !held.applied) {
+    if (
+      held !== undefined &&
+      held.desired.epoch === message.epoch &&
+      message.rev >= held.desired.rev &&
+      !held.applied
+    ) {
       await this.#confirmed(identity, held);
     }
     this.#settle(socket);
@@ -440,7 +459,8 @@ export class Hub {
 
   /** A finished job is wanted no more; a retry brings it back under a new epoch. */
   #dropFinished(message: Result): void {
-    if (this.#held(message.jobId)?.desired.epoch === message.epoch) this.#world.store.dropDesired(message.jobId);
+    if (this.#held(message.jobId)?.desired.epoch === message.epoch)
+      this.#world.store.dropDesired(message.jobId);
   }
 
   async #offline(identity: Identity, lastSeenMs: number): Promise<void> {
@@ -453,7 +473,11 @@ export class Hub {
 
   async #presence({ orgId, agentId }: Identity, online: boolean): Promise<void> {
     for (const [jobId, live] of this.#live) {
-      this.#live.set(jobId, { ...(online ? live : quiet(live)), agentOnline: online, updatedAt: this.#timestamp() });
+      this.#live.set(jobId, {
+        ...(online ? live : quiet(live)),
+        agentOnline: online,
+        updatedAt: this.#timestamp(),
+      });
     }
     const message: LiveMessage = { type: "agent", agentId, online };
     for (const viewer of this.#world.viewers()) viewer.send(liveText(message));
@@ -464,7 +488,8 @@ export class Hub {
     const job = { ...state, updatedAt: this.#timestamp(), agentOnline: this.online() };
     this.#keep(job);
     const message: LiveMessage = { type: "job", job };
-    for (const viewer of this.#world.viewers()) if (viewer.jobId === job.jobId) viewer.send(liveText(message));
+    for (const viewer of this.#world.viewers())
+      if (viewer.jobId === job.jobId) viewer.send(liveText(message));
     await this.#publish(orgId, message);
   }
 
@@ -526,7 +551,13 @@ export class Hub {
 
   #send(socket: AgentSocket, message: HubMessage): void {
     const { state } = socket;
-    const frame = { v: PROTOCOL_VERSION, s: state.sessionEpoch, n: state.sent + 1, a: state.received, m: [message] };
+    const frame = {
+      v: PROTOCOL_VERSION,
+      s: state.sessionEpoch,
+      n: state.sent + 1,
+      a: state.received,
+      m: [message],
+    };
     socket.setState({ ...state, sent: frame.n });
     socket.send(JSON.stringify(frame));
   }
@@ -537,7 +568,8 @@ export class Hub {
     const socket = this.#world.agentSocket();
     if (socket !== null) {
       if (!socket.state.welcomed) due.push(socket.state.connectedMs + HELLO_LIMIT_MS);
-      if (socket.state.unconfirmedSinceMs !== null) due.push(socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS);
+      if (socket.state.unconfirmedSinceMs !== null)
+        due.push(socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS);
     }
     const { offlineDueMs } = this.#world.store.session();
     // With a socket that has not said hello yet, its time-out comes first and decides.
@@ -547,7 +579,8 @@ export class Hub {
 
   #own(orgId: string): Identity {
     const identity = this.#world.store.identity();
-    if (identity === null || identity.orgId !== orgId) throw new Error("The object belongs to another organization");
+    if (identity === null || identity.orgId !== orgId)
+      throw new Error("The object belongs to another organization");
     return identity;
   }
 
@@ -568,7 +601,9 @@ function isNewer(desired: Desired, than: Desired): boolean {
 function split(all: readonly Desired[]): [welcomed: Desired[], after: Desired[]] {
   let characters = 0;
   // A character is at most three bytes; a quarter leaves room for the rest of the frame.
-  const fits = all.findIndex((desired) => (characters += JSON.stringify(desired).length) > FRAME_BYTES_MAX / 4);
+  const fits = all.findIndex(
+    (desired) => (characters += JSON.stringify(desired).length) > FRAME_BYTES_MAX / 4,
+  );
   const count = fits === -1 ? all.length : fits;
   return [all.slice(0, count), all.slice(count)];
 }
@@ -585,7 +620,8 @@ function quiet(live: LiveJob): LiveJob {
 
 function risen(before: JobTotals, after: JobTotals): JobTotals {
   const totals = { ...after };
-  for (const key of Object.keys(totals) as (keyof JobTotals)[]) totals[key] = Math.max(before[key], after[key]);
+  for (const key of Object.keys(totals) as (keyof JobTotals)[])
+    totals[key] = Math.max(before[key], after[key]);
   return totals;
 }
 
@@ -597,6 +633,7 @@ function liveText(message: LiveMessage): string {
 function equalHashes(left: string, right: string): boolean {
   if (left.length !== right.length) return false;
   let difference = 0;
-  for (let index = 0; index < left.length; index++) difference |= left.charCodeAt(index) ^ right.charCodeAt(index);
+  for (let index = 0; index < left.length; index++)
+    difference |= left.charCodeAt(index) ^ right.charCodeAt(index);
   return difference === 0;
 }

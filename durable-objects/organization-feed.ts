@@ -4,7 +4,13 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { isFinal } from "../schema/job.ts";
-import { LIVE_CLOSE, LIVE_JOBS_MAX, LIVE_SOCKET_MS_MAX, type LiveJob, type LiveMessage } from "../schema/live.ts";
+import {
+  LIVE_CLOSE,
+  LIVE_JOBS_MAX,
+  LIVE_SOCKET_MS_MAX,
+  type LiveJob,
+  type LiveMessage,
+} from "../schema/live.ts";
 import { HEARTBEAT, HEARTBEAT_ANSWER } from "../schema/protocol.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
 import type { AgentObject } from "./agent-object.ts";
@@ -49,7 +55,9 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
     const jobs = [...this.#jobs.values()];
     server.send(JSON.stringify({ type: "snapshot", jobs } satisfies LiveMessage));
     const agentIds = new Set(jobs.map((job) => job.agentId));
-    this.ctx.waitUntil(Promise.allSettled([...agentIds].map((id) => this.env.AGENT.getByName(id).watch(orgId))));
+    this.ctx.waitUntil(
+      Promise.allSettled([...agentIds].map((id) => this.env.AGENT.getByName(id).watch(orgId))),
+    );
     return new Response(null, { status: 101, webSocket: client });
   }
 

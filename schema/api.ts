@@ -65,7 +65,11 @@ export interface Page<Item> {
 
 // --- health, session ---------------------------------------------------------------------------------------------
 
-export const health = z.object({ status: z.enum(["ok", "misconfigured"]), product: z.string(), version: z.string() });
+export const health = z.object({
+  status: z.enum(["ok", "misconfigured"]),
+  product: z.string(),
+  version: z.string(),
+});
 export type Health = z.infer<typeof health>;
 
 export const role = z.enum(["owner", "admin", "member", "viewer"]);
@@ -232,7 +236,9 @@ export const agent = z.object({
   createdAt: time,
 });
 export type Agent = z.infer<typeof agent>;
-export const agentUpdate = z.strictObject({ name, label: optionalText, clientId: clientId.nullable() }).partial();
+export const agentUpdate = z
+  .strictObject({ name, label: optionalText, clientId: clientId.nullable() })
+  .partial();
 export type AgentUpdate = z.input<typeof agentUpdate>;
 
 export const CODE_LENGTH = 8;

@@ -200,11 +200,17 @@ export function readHubFrame(text: string): { envelope: Envelope; messages: HubM
   return readFrame(text, hubMessage);
 }
 
-type Union<Message> = z.ZodType<Message> & { readonly options: readonly { readonly shape: { type: z.ZodLiteral<string> } }[] };
+type Union<Message> = z.ZodType<Message> & {
+  readonly options: readonly { readonly shape: { type: z.ZodLiteral<string> } }[];
+};
 
 /** Reads a frame against any set of messages; a type that is not among them is left out. */
-export function readFrame<Message>(text: string, union: Union<Message>): { envelope: Envelope; messages: Message[] } {
-  if (isLongerThan(text, FRAME_BYTES_MAX)) throw new ProtocolError(`Cannot read frame: it is longer than ${FRAME_BYTES_MAX} bytes`);
+export function readFrame<Message>(
+  text: string,
+  union: Union<Message>,
+): { envelope: Envelope; messages: Message[] } {
+  if (isLongerThan(text, FRAME_BYTES_MAX))
+    throw new ProtocolError(`Cannot read frame: it is longer than ${FRAME_BYTES_MAX} bytes`);
   const frame = envelope.safeParse(parseJson(text));
   if (!frame.success) throw new ProtocolError(`Cannot read frame: ${z.prettifyError(frame.error)}`);
   const known = new Set(union.options.map((option) => option.shape.type.value));

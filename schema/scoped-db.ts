@@ -37,7 +37,11 @@ export class ScopedDb {
   }
 
   /** Rows of chosen fields. */
-  async select<F extends Fields>(fields: F, from: OrgTable, query: Query = {}): Promise<SelectResultFields<F>[]> {
+  async select<F extends Fields>(
+    fields: F,
+    from: OrgTable,
+    query: Query = {},
+  ): Promise<SelectResultFields<F>[]> {
     const select = this.#db.select(fields).from(from).$dynamic();
     for (const { table, on, kind } of query.join ?? []) {
       const condition = and(eq(table.orgId, this.orgId), on);
@@ -51,18 +55,30 @@ export class ScopedDb {
   }
 
   /** The first row of chosen fields, or null. */
-  async first<F extends Fields>(fields: F, from: OrgTable, query: Query = {}): Promise<SelectResultFields<F> | null> {
+  async first<F extends Fields>(
+    fields: F,
+    from: OrgTable,
+    query: Query = {},
+  ): Promise<SelectResultFields<F> | null> {
     return (await this.select(fields, from, { ...query, limit: 1 }))[0] ?? null;
   }
 
   /** Makes a row; run it with {@link ScopedDb.batch}. With `ignoreConflict` a row that is there already stays. */
-  insert<Table extends OrgTable>(table: Table, row: NewRow<Table>, options?: { ignoreConflict: true }): Write {
+  insert<Table extends OrgTable>(
+    table: Table,
+    row: NewRow<Table>,
+    options?: { ignoreConflict: true },
+  ): Write {
     const insert = this.#db.insert(table).values({ ...row, orgId: this.orgId } as Table["$inferInsert"]);
     return options === undefined ? insert : insert.onConflictDoNothing();
   }
 
   /** Changes the rows for which `where` holds; the batch's result tells how many. */
-  update<Table extends OrgTable>(table: Table, set: SQLiteUpdateSetSource<Table>, where: SQL | undefined): Write {
+  update<Table extends OrgTable>(
+    table: Table,
+    set: SQLiteUpdateSetSource<Table>,
+    where: SQL | undefined,
+  ): Write {
     return this.#db
       .update(table)
       .set(set)

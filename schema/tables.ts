@@ -5,7 +5,15 @@
  * pair `(org_id, parent_id)`, so that a row that points into another organization cannot be stored at all.
  * Times are milliseconds since 1970 in UTC; booleans do not occur, a moment that is null does.
  */
-import { foreignKey, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import {
+  foreignKey,
+  index,
+  integer,
+  primaryKey,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
 import type { JobConfig, JobError, JobReport } from "./job.ts";
 
 export const organizations = sqliteTable(
@@ -24,7 +32,9 @@ export const organizations = sqliteTable(
 export const users = sqliteTable(
   "users",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     issuer: text("issuer").notNull(),
     hubUserId: text("hub_user_id").notNull(),
@@ -78,7 +88,9 @@ export const signInRefusals = sqliteTable("sign_in_refusals", {
 export const clients = sqliteTable(
   "clients",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     name: text("name").notNull(),
     contactName: text("contact_name"),
@@ -101,7 +113,9 @@ export const clients = sqliteTable(
 export const storageConnections = sqliteTable(
   "storage_connections",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     name: text("name").notNull(),
     kind: text("kind", { enum: ["connection_string", "container_sas"] }).notNull(),
@@ -124,7 +138,9 @@ export const storageConnections = sqliteTable(
 export const projects = sqliteTable(
   "projects",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     clientId: text("client_id").notNull(),
     type: text("type", {
@@ -163,7 +179,9 @@ export const projects = sqliteTable(
 export const agents = sqliteTable(
   "agents",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     name: text("name").notNull(),
     host: text("host").notNull(),
@@ -189,7 +207,9 @@ export const agents = sqliteTable(
 export const registrationCodes = sqliteTable(
   "registration_codes",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     codeHash: text("code_hash").notNull(),
     label: text("label"),
@@ -211,7 +231,9 @@ export const registrationCodes = sqliteTable(
 export const agentKeys = sqliteTable(
   "agent_keys",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     name: text("name").notNull(),
     keyHash: text("key_hash").notNull(),
@@ -235,7 +257,9 @@ export const agentKeys = sqliteTable(
 export const jobs = sqliteTable(
   "jobs",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     projectId: text("project_id").notNull(),
     agentId: text("agent_id").notNull(),
@@ -302,7 +326,9 @@ export const jobFailures = sqliteTable(
 export const auditLog = sqliteTable(
   "audit_log",
   {
-    orgId: text("org_id").notNull().references(() => organizations.orgId),
+    orgId: text("org_id")
+      .notNull()
+      .references(() => organizations.orgId),
     id: text("id").notNull(),
     at: integer("at").notNull(),
     actorKind: text("actor_kind", { enum: ["user", "agent", "system"] }).notNull(),

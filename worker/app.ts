@@ -35,7 +35,9 @@ export function createApp(): Hono<App> {
     bodyLimit({
       maxSize: BODY_BYTES_MAX,
       onError: () => {
-        throw new Problem("VALIDATION_ERROR", "The body is too large", { fields: { "": "The body is too large" } });
+        throw new Problem("VALIDATION_ERROR", "The body is too large", {
+          fields: { "": "The body is too large" },
+        });
       },
     }),
   );
@@ -58,7 +60,9 @@ export function createApp(): Hono<App> {
   app.onError((error, c) => {
     if (error instanceof Problem) return c.json(error.body, error.status);
     // The message may quote what was sent, so it stays in the log.
-    console.error(JSON.stringify({ event: "request_failed", path: c.req.path, reason: String(error.stack ?? error) }));
+    console.error(
+      JSON.stringify({ event: "request_failed", path: c.req.path, reason: String(error.stack ?? error) }),
+    );
     return c.json(new Problem("INTERNAL_ERROR", "Something went wrong on our side; try again").body, 500);
   });
   return app;
@@ -118,7 +122,8 @@ async function admitAgent(c: Context<App>): Promise<void> {
   }
   const keyHash = await sha256Hex(key);
   const known = await c.env.AGENT.getByName(agentId).authorize(keyHash);
-  if (known === null || known.agentId !== agentId) throw new Problem("UNAUTHORIZED", "The agent's key is not valid");
+  if (known === null || known.agentId !== agentId)
+    throw new Problem("UNAUTHORIZED", "The agent's key is not valid");
   c.set("agent", { ...known, keyHash });
   c.set("db", scopedDb(c.env.DB, known.orgId));
 }

@@ -51,7 +51,8 @@ export function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output
   // A map, because what was sent may have a key "constructor" or "__proto__".
   const fields = new Map<string, string>();
   for (const issue of parsed.error.issues) {
-    const places = issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+    const places =
+      issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
     const message = issue.code === "unrecognized_keys" ? "There is no such field" : issue.message;
     for (const place of places) if (!fields.has(place.join("."))) fields.set(place.join("."), message);
   }

@@ -62,7 +62,9 @@ export async function sha256Hex(text: string): Promise<string> {
 }
 
 export async function hmacSha256(key: Uint8Array<ArrayBuffer>, text: string): Promise<Uint8Array> {
-  const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const imported = await crypto.subtle.importKey("raw", key, { name: "HMAC", hash: "SHA-256" }, false, [
+    "sign",
+  ]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", imported, encoder.encode(text)));
 }
 
@@ -72,7 +74,9 @@ export async function hmacSha256Hex(secret: string, text: string): Promise<strin
 
 /** Compares two secrets in a time that tells nothing about where they differ. */
 export async function sameSecret(left: string, right: string): Promise<boolean> {
-  const [a, b] = await Promise.all([left, right].map((text) => crypto.subtle.digest("SHA-256", encoder.encode(text))));
+  const [a, b] = await Promise.all(
+    [left, right].map((text) => crypto.subtle.digest("SHA-256", encoder.encode(text))),
+  );
   return crypto.subtle.timingSafeEqual(a as ArrayBuffer, b as ArrayBuffer);
 }
 

@@ -5,7 +5,10 @@ import { findOnline, findUnconfirmed } from "./db/sweep.ts";
 import type { Env } from "./env.ts";
 
 export async function sweep(env: Env, nowMs: number): Promise<void> {
-  const [unconfirmed, online] = await Promise.all([findUnconfirmed(env.DB, nowMs), findOnline(env.DB, nowMs)]);
+  const [unconfirmed, online] = await Promise.all([
+    findUnconfirmed(env.DB, nowMs),
+    findOnline(env.DB, nowMs),
+  ]);
   const calls = [
     ...unconfirmed.map(async ({ orgId, jobId }) => {
       const job = await readJob(scopedDb(env.DB, orgId), jobId);

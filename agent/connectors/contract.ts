@@ -57,7 +57,7 @@ export function sourceContract(
   makeWorld: () => Promise<SourceWorld>,
 ): void {
   const rule = (name: string, test: (world: SourceWorld) => Promise<void>) =>
-    register(`[C1 ${kind}] ${name}`, async () => {
+    register(`[Y1] ${kind}: ${name}`, async () => {
       const world = await makeWorld();
       try {
         await test(world);
@@ -210,7 +210,7 @@ export function destinationContract(
   makeWorld: () => Promise<DestinationWorld>,
 ): void {
   const rule = (name: string, test: (world: DestinationWorld) => Promise<void>) =>
-    register(`[C2 ${kind}] ${name}`, async () => {
+    register(`[Y2] ${kind}: ${name}`, async () => {
       const world = await makeWorld();
       try {
         await world.destination.ready(SIGNAL);

@@ -2,7 +2,7 @@
  * The real Worker in workerd with real D1 and Durable Objects, and Azurite, for all contract tests at once: started with
  * the first that asks, ended with the process. Tests share it, so each makes organizations of its own.
  */
-import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,9 +57,13 @@ export function controlPlane(): Promise<ControlPlane> {
 }
 
 export function azurite(): Promise<Azurite> {
-  return (shared.contractAzurite ??= startAzurite({
-    dataDir: mkdtempSync(join(tmpdir(), "contract-azurite-")),
-  }));
+  return (shared.contractAzurite ??= startStorage());
+}
+
+async function startStorage(): Promise<Azurite> {
+  const dataDir = mkdtempSync(join(tmpdir(), "contract-azurite-"));
+  process.on("exit", () => rmSync(dataDir, { recursive: true, force: true }));
+  return await startAzurite({ dataDir });
 }
 
 export async function startControlPlane(options: {

@@ -36,6 +36,18 @@ beforeAll(async () => {
   ({ owner } = org.people);
 });
 
+const HELLO = {
+  type: "hello",
+  protocolMin: 1,
+  protocolMax: 1,
+  agentVersion: "0.9.9",
+  host: "fs02",
+  os: "linux",
+  arch: "aarch64",
+  instanceId: "one",
+  freeDiskBytes: 1_000,
+} as const;
+
 /** An agent at the other end of a real socket, which says what the test wants. */
 class ScriptedAgent {
   readonly line: Line;
@@ -61,18 +73,7 @@ class ScriptedAgent {
   async hello(
     applied: Record<string, [number, number]> = {},
   ): Promise<Extract<HubMessage, { type: "welcome" }>> {
-    this.say({
-      type: "hello",
-      protocolMin: 1,
-      protocolMax: 1,
-      agentVersion: "0.9.9",
-      host: "fs02",
-      os: "linux",
-      arch: "aarch64",
-      instanceId: "one",
-      applied,
-      freeDiskBytes: 1_000,
-    });
+    this.say({ ...HELLO, applied });
     const welcome = await this.hear("welcome");
     this.#session = welcome.sessionEpoch;
     return welcome;
@@ -97,6 +98,14 @@ class ScriptedAgent {
       );
     });
   }
+}
+
+/** A final text frame as a client sends it, masked with zeros; for texts of less than 64 KiB. */
+function textFrame(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const head = Buffer.from([0x81, 0x80 | 126, 0, 0, 0, 0, 0, 0]);
+  head.writeUInt16BE(bytes.length, 2);
+  return Buffer.concat([head, bytes]);
 }
 
 async function watch(path: string, browser = owner): Promise<Line> {
@@ -334,6 +343,10 @@ describe("from the first word to the report", () => {
       files_completed: 8,
       error: null,
     });
+    const before = await jobRow(jobId);
+    agent.say(result(jobId, 3, "failed"));
+    await agent.hear("ack", ({ eventSeq }) => eventSeq === 3);
+    expect(await jobRow(jobId)).toEqual(before);
   });
 
   test("[L8] the organization's feed shows all active jobs first, then each as it changes, and makes agents report", async () => {
@@ -446,17 +459,39 @@ describe("waking and sweeping", () => {
 });
 
 describe("sessions", () => {
-  test("[L4] a second socket supersedes the first, whose last frames change nothing", async () => {
+  test("[L4] a second socket supersedes the first, which is closed with 4001", async () => {
     const { agent, agentId, key, jobId } = await running();
     const { agent: newer, welcome } = await ScriptedAgent.welcomed(key, { [jobId]: [1, 1] });
     expect(welcome).toMatchObject({ sessionEpoch: 2, eventSeqHeld: 1 });
-    agent.say(failed(jobId, 2, 0, ["superseded.txt"]));
     expect(await agent.line.closed).toBe(4001);
     newer.say(phase(jobId, 2, "paused"));
     await newer.hear("ack", ({ eventSeq }) => eventSeq === 2);
     expect(await jobRow(jobId)).toMatchObject({ status: "paused" });
-    expect((await owner.get<{ items: unknown[] }>(`/api/jobs/${jobId}/failures`)).items).toEqual([]);
     expect(await agentRow(agentId)).toMatchObject({ status: "online" });
+  });
+
+  test("[L4] what a superseded socket still says changes nothing", async () => {
+    const { agentId, key } = await registerAgent(owner, "superseded");
+    const { id: jobId } = await makeJob(owner, { projectId: org.projectId, agentId });
+    // By hand, because a proper client says nothing more once it has read the close.
+    const opened = Promise.withResolvers<Duplex>();
+    const headers = { authorization: `Bearer ${key}`, "sec-websocket-protocol": SUBPROTOCOL };
+    await upgrade("/api/agent/session", headers, opened.resolve);
+    const older = await opened.promise;
+    const say = (s: number, n: number, message: object) =>
+      older.write(textFrame(JSON.stringify({ v: PROTOCOL_VERSION, s, n, a: 0, m: [message] })));
+    say(0, 1, { ...HELLO, applied: {} });
+    await until("the older one is welcome", async () => (await agentRow(agentId))?.["status"] === "online");
+    say(1, 2, failed(jobId, 1, 0, ["in-time.txt"]));
+    const failures = async () => (await owner.get<{ items: unknown[] }>(`/api/jobs/${jobId}/failures`)).items;
+    await until("it is heard", async () => (await failures()).length === 1);
+
+    const newer = await ScriptedAgent.connect(key);
+    say(1, 3, failed(jobId, 2, 1, ["too-late.txt"]));
+    for (let trips = 0; trips < 20; trips++) await plane.objectRows(agentId, "select * from session");
+    expect((await newer.hello()).eventSeqHeld).toBe(1);
+    expect(await failures()).toMatchObject([{ path: "in-time.txt" }]);
+    older.destroy();
   });
 
   test.each([

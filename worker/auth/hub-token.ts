@@ -25,7 +25,13 @@ export interface HubIdentity {
   readonly tenantName: string;
 }
 
-export type Refusal = "malformed" | "bad_token" | "token_used" | "other_platform" | "no_entitlement" | "not_configured";
+export type Refusal =
+  | "malformed"
+  | "bad_token"
+  | "token_used"
+  | "other_platform"
+  | "no_entitlement"
+  | "not_configured";
 
 /** The status each refusal is answered with; the reason itself is only logged. */
 export const REFUSAL_STATUS = {
@@ -64,9 +70,14 @@ const claims = z.object({
 });
 
 /** Checks everything but whether the token was used before. Throws {@link TokenRefused}. */
-export async function verifyHubToken(token: string, secret: string | undefined, nowMs: number): Promise<HubIdentity> {
+export async function verifyHubToken(
+  token: string,
+  secret: string | undefined,
+  nowMs: number,
+): Promise<HubIdentity> {
   if (secret === undefined || secret.length < 32) throw new TokenRefused("not_configured", null);
-  if (token.length > 8_192 || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) throw new TokenRefused("malformed", null);
+  if (token.length > 8_192 || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token))
+    throw new TokenRefused("malformed", null);
   const payload = await verifySignature(token, secret, nowMs);
   const jti = typeof payload["jti"] === "string" ? payload["jti"] : null;
   if (payload["platform"] !== PLATFORM) throw new TokenRefused("other_platform", jti);
@@ -79,7 +90,10 @@ export async function verifyHubToken(token: string, secret: string | undefined, 
   const { data } = parsed;
   const tenantId = data.tenantId ?? data.tenant_id;
   // Two names for one thing must not name two things.
-  if (tenantId === undefined || (data.tenantId !== undefined && data.tenant_id !== undefined && data.tenantId !== data.tenant_id)) {
+  if (
+    tenantId === undefined ||
+    (data.tenantId !== undefined && data.tenant_id !== undefined && data.tenantId !== data.tenant_id)
+  ) {
     throw new TokenRefused("bad_token", jti);
   }
   return {
@@ -95,7 +109,11 @@ export async function verifyHubToken(token: string, secret: string | undefined, 
   };
 }
 
-async function verifySignature(token: string, secret: string, nowMs: number): Promise<Record<string, unknown>> {
+async function verifySignature(
+  token: string,
+  secret: string,
+  nowMs: number,
+): Promise<Record<string, unknown>> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, new TextEncoder().encode(secret), {
       algorithms: ["HS256"],

@@ -16,7 +16,9 @@ export function showCode(code: string): string {
 /** A code as typed by a person, in the one form that is hashed; null when it cannot be one. */
 export function normalizeCode(typed: string): string | null {
   const code = typed.toUpperCase().replaceAll(/[\s-]/g, "").replaceAll("O", "0").replaceAll(/[IL]/g, "1");
-  return code.length === CODE_LENGTH && [...code].every((character) => CROCKFORD.includes(character)) ? code : null;
+  return code.length === CODE_LENGTH && [...code].every((character) => CROCKFORD.includes(character))
+    ? code
+    : null;
 }
 
 export async function hashCode(pepper: string, code: string): Promise<string> {

@@ -22,7 +22,11 @@ export class BlobServiceError extends Error {
 /** The account's containers (the first 5,000), or the one a SAS opens, after it has proved to be there. */
 export async function listContainers(account: StorageAccount): Promise<string[]> {
   if (account.container !== null) {
-    await ask(account, "GET", `/${account.container}`, { restype: "container", comp: "list", maxresults: "1" });
+    await ask(account, "GET", `/${account.container}`, {
+      restype: "container",
+      comp: "list",
+      maxresults: "1",
+    });
     return [account.container];
   }
   const xml = await ask(account, "GET", "/", { comp: "list" });
@@ -41,12 +45,18 @@ async function ask(
   query: Record<string, string>,
   fine: readonly string[] = [],
 ): Promise<string> {
-  const url = new URL(account.blobEndpoint + (path === "/" && new URL(account.blobEndpoint).pathname !== "/" ? "" : path));
+  const url = new URL(
+    account.blobEndpoint + (path === "/" && new URL(account.blobEndpoint).pathname !== "/" ? "" : path),
+  );
   url.search = new URLSearchParams(query).toString();
   const headers = new Headers({ "x-ms-version": API_VERSION, "x-ms-date": new Date().toUTCString() });
   const { secret } = account;
   if (secret.kind === "container_sas") url.search += `&${secret.sas}`;
-  else headers.set("authorization", await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }));
+  else
+    headers.set(
+      "authorization",
+      await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }),
+    );
   const { status, code, text } = await send(url, method, headers);
   // The service names its errors; a bare one comes from something on the way, such as a proxy that found nobody.
   if (status >= 500 && code === "") throw unreachable(url);
@@ -54,9 +64,18 @@ async function ask(
   throw refused(status, code);
 }
 
-async function send(url: URL, method: string, headers: Headers): Promise<{ status: number; code: string; text: string }> {
+async function send(
+  url: URL,
+  method: string,
+  headers: Headers,
+): Promise<{ status: number; code: string; text: string }> {
   try {
-    const response = await fetch(url, { method, headers, redirect: "manual", signal: AbortSignal.timeout(LIMIT_MS) });
+    const response = await fetch(url, {
+      method,
+      headers,
+      redirect: "manual",
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
     const code = response.headers.get("x-ms-error-code") ?? "";
     return { status: response.status, code, text: await readText(response) };
   } catch (cause) {
@@ -84,7 +103,10 @@ async function readText(response: Response): Promise<string> {
 function refused(status: number, code: string): BlobServiceError {
   const answer = code === "" ? `status ${status}` : code;
   if (status === 401 || status === 403) {
-    return new BlobServiceError("denied", `The storage account denies access (${answer}); check the key or SAS and the account's firewall`);
+    return new BlobServiceError(
+      "denied",
+      `The storage account denies access (${answer}); check the key or SAS and the account's firewall`,
+    );
   }
   if (status === 404) return new BlobServiceError("missing", `The container does not exist (${answer})`);
   return new BlobServiceError("other", `The storage account answered with ${answer}`);
@@ -99,7 +121,9 @@ export async function sharedKey(request: {
   headers: Headers;
 }): Promise<string> {
   const { account, url, headers } = request;
-  const named = [...headers].filter(([name]) => name.startsWith("x-ms-")).sort(([a], [b]) => (a < b ? -1 : 1));
+  const named = [...headers]
+    .filter(([name]) => name.startsWith("x-ms-"))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   const query = [...url.searchParams].sort(([a], [b]) => (a < b ? -1 : 1));
   const stringToSign =
     `${request.method}\n${"\n".repeat(11)}` +

@@ -25,7 +25,11 @@ export class StorageAccountError extends Error {
 }
 
 /** Hosts of the Blob service in Azure's clouds. */
-const BLOB_SUFFIXES = [".blob.core.windows.net", ".blob.core.usgovcloudapi.net", ".blob.core.chinacloudapi.cn"];
+const BLOB_SUFFIXES = [
+  ".blob.core.windows.net",
+  ".blob.core.usgovcloudapi.net",
+  ".blob.core.chinacloudapi.cn",
+];
 
 /** The account every emulator ships with; its key is published by Microsoft. */
 const EMULATOR =
@@ -42,16 +46,29 @@ export function parseConnectionString(text: string, options: { anyHost: boolean 
   const account = parts.get("accountname");
   const accountKey = parts.get("accountkey");
   if (parts.has("sharedaccesssignature") && accountKey === undefined) {
-    throw new StorageAccountError("This connection string holds a SAS; paste one with AccountKey, or a container's SAS URL");
+    throw new StorageAccountError(
+      "This connection string holds a SAS; paste one with AccountKey, or a container's SAS URL",
+    );
   }
   if (account === undefined || !/^[a-z0-9]{3,24}$/.test(account)) {
     throw new StorageAccountError("AccountName is missing or not a storage account's name");
   }
-  if (accountKey === undefined || !isKey(accountKey)) throw new StorageAccountError("AccountKey is missing or damaged");
+  if (accountKey === undefined || !isKey(accountKey))
+    throw new StorageAccountError("AccountKey is missing or damaged");
   const suffix = parts.get("endpointsuffix") ?? "core.windows.net";
   const protocol = parts.get("defaultendpointsprotocol") ?? "https";
-  const blobEndpoint = endpoint(parts.get("blobendpoint") ?? `${protocol}://${account}.blob.${suffix}`, account, options);
-  return { account, blobEndpoint, container: null, expiresAtMs: null, secret: { kind: "connection_string", accountKey } };
+  const blobEndpoint = endpoint(
+    parts.get("blobendpoint") ?? `${protocol}://${account}.blob.${suffix}`,
+    account,
+    options,
+  );
+  return {
+    account,
+    blobEndpoint,
+    container: null,
+    expiresAtMs: null,
+    secret: { kind: "connection_string", accountKey },
+  };
 }
 
 const SAS_NEEDED = ["r", "c", "w", "l"] as const;
@@ -61,7 +78,10 @@ const SAS_FIELDS: ReadonlySet<string> = new Set(
 );
 
 /** Reads a container's SAS URL; it must allow read, create, write and list. */
-export function parseContainerSas(text: string, options: { anyHost: boolean; nowMs: number }): StorageAccount {
+export function parseContainerSas(
+  text: string,
+  options: { anyHost: boolean; nowMs: number },
+): StorageAccount {
   const url = parseUrl(text);
   const segments = url.pathname.split("/").filter((segment) => segment !== "");
   const account = url.hostname.split(".")[0] ?? "";
@@ -69,14 +89,18 @@ export function parseContainerSas(text: string, options: { anyHost: boolean; now
   const owner = pathStyle ? (segments.shift() ?? "") : account;
   const [container, ...rest] = segments;
   if (container === undefined || rest.length > 0 || !containerName.safeParse(container).success) {
-    throw new StorageAccountError("The URL must end in one container, such as https://acme.blob.core.windows.net/files?sv=…");
+    throw new StorageAccountError(
+      "The URL must end in one container, such as https://acme.blob.core.windows.net/files?sv=…",
+    );
   }
   const query = url.searchParams;
   if (!query.has("sig")) throw new StorageAccountError("The URL has no signature (sig)");
   if (query.get("sr") !== "c") throw new StorageAccountError("The SAS must be of a container (sr=c)");
   const missing = SAS_NEEDED.filter((letter) => !(query.get("sp") ?? "").includes(letter));
   if (missing.length > 0) {
-    throw new StorageAccountError(`The SAS must allow read, create, write and list; it lacks "${missing.join("")}" in sp`);
+    throw new StorageAccountError(
+      `The SAS must allow read, create, write and list; it lacks "${missing.join("")}" in sp`,
+    );
   }
   const expiresAtMs = Date.parse(query.get("se") ?? "");
   if (Number.isNaN(expiresAtMs)) throw new StorageAccountError("The SAS has no end (se)");
@@ -94,7 +118,10 @@ function endpoint(text: string, account: string, options: { anyHost: boolean }):
   const plain = url.protocol === "https:" && url.port === "" && url.pathname === "/";
   const azure = plain && url.hostname === `${account}${suffixOf(url.hostname)}`;
   const allowed = isBlobHost(url.hostname) ? azure : options.anyHost;
-  if (!allowed) throw new StorageAccountError("The Blob endpoint must be https at Azure, such as https://acme.blob.core.windows.net");
+  if (!allowed)
+    throw new StorageAccountError(
+      "The Blob endpoint must be https at Azure, such as https://acme.blob.core.windows.net",
+    );
   return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
 }
 

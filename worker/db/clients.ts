@@ -40,7 +40,15 @@ export async function createClient(
 ): Promise<Client> {
   const id = makeId("client");
   const now = Date.now();
-  const row = { ...body, id, status: "active" as const, createdBy: actor.id, createdAt: now, updatedAt: now, idempotencyKey };
+  const row = {
+    ...body,
+    id,
+    status: "active" as const,
+    createdBy: actor.id,
+    createdAt: now,
+    updatedAt: now,
+    idempotencyKey,
+  };
   return await readClient(db, await createOnce(db, clients, row, audit(db, actor, "client.created", id)));
 }
 

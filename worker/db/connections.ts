@@ -62,7 +62,11 @@ export async function createConnection(
 }
 
 /** The connection with its secret, for signing and asking. It must not leave the Worker. */
-export async function openConnection(db: ScopedDb, keys: string | undefined, id: string): Promise<StorageAccount> {
+export async function openConnection(
+  db: ScopedDb,
+  keys: string | undefined,
+  id: string,
+): Promise<StorageAccount> {
   const fields = { ...FIELDS, sealedSecret: storageConnections.sealedSecret };
   const row = await db.first(fields, storageConnections, { where: eq(storageConnections.id, id) });
   if (row === null) throw notFound();
@@ -80,7 +84,10 @@ function placeOf(db: ScopedDb, id: string): SealedPlace {
   return { table: "storage_connections", column: "sealed_secret", orgId: db.orgId, id };
 }
 
-type ConnectionRow = Omit<Connection, "createdAt" | "expiresAt"> & { createdAt: number; expiresAt: number | null };
+type ConnectionRow = Omit<Connection, "createdAt" | "expiresAt"> & {
+  createdAt: number;
+  expiresAt: number | null;
+};
 
 function show(row: ConnectionRow): Connection {
   return { ...row, createdAt: iso(row.createdAt), expiresAt: isoOrNull(row.expiresAt) };

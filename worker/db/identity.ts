@@ -5,7 +5,14 @@
 import { and, eq, gt, isNull, lt } from "drizzle-orm";
 import type { Role } from "../../schema/api.ts";
 import { systemDb } from "../../schema/scoped-db.ts";
-import { organizations, registrationCodes, sessions, signInRefusals, usedTokens, users } from "../../schema/tables.ts";
+import {
+  organizations,
+  registrationCodes,
+  sessions,
+  signInRefusals,
+  usedTokens,
+  users,
+} from "../../schema/tables.ts";
 import type { HubIdentity } from "../auth/hub-token.ts";
 import { USED_TOKEN_MS } from "../auth/hub-token.ts";
 import { sha256Hex } from "../secrets.ts";
@@ -42,13 +49,15 @@ export async function recordRefusal(
   database: D1Database,
   refusal: { reason: string; jti: string | null; address: string | null; nowMs: number },
 ): Promise<void> {
-  await systemDb(database).insert(signInRefusals).values({
-    id: makeId("audit"),
-    at: refusal.nowMs,
-    reason: refusal.reason,
-    jtiHash: refusal.jti === null ? null : await sha256Hex(refusal.jti),
-    address: refusal.address,
-  });
+  await systemDb(database)
+    .insert(signInRefusals)
+    .values({
+      id: makeId("audit"),
+      at: refusal.nowMs,
+      reason: refusal.reason,
+      jtiHash: refusal.jti === null ? null : await sha256Hex(refusal.jti),
+      address: refusal.address,
+    });
 }
 
 /** Creates or updates organization and user as the token tells them. A user is known by issuer and Hub id, never by e-mail. */
@@ -63,13 +72,26 @@ export async function signIn(
   const [organization] = await db
     .insert(organizations)
     .values({ orgId: makeId("organization"), issuer, hubTenantId, slug, name: tenantName, createdAt: nowMs })
-    .onConflictDoUpdate({ target: [organizations.issuer, organizations.hubTenantId], set: { slug, name: tenantName } })
+    .onConflictDoUpdate({
+      target: [organizations.issuer, organizations.hubTenantId],
+      set: { slug, name: tenantName },
+    })
     .returning({ orgId: organizations.orgId });
   const orgId = (organization as { orgId: string }).orgId;
   const { hubUserId, name, email, role } = identity;
   const [user] = await db
     .insert(users)
-    .values({ orgId, id: makeId("user"), issuer, hubUserId, name, email, role, createdAt: nowMs, updatedAt: nowMs })
+    .values({
+      orgId,
+      id: makeId("user"),
+      issuer,
+      hubUserId,
+      name,
+      email,
+      role,
+      createdAt: nowMs,
+      updatedAt: nowMs,
+    })
     .onConflictDoUpdate({
       target: [users.orgId, users.issuer, users.hubUserId],
       set: { name, email, role, updatedAt: nowMs },
@@ -89,7 +111,11 @@ export async function signIn(
 }
 
 /** Whose session this is, with the role as it is now; null when it lapsed, idled out or was revoked. */
-export async function findSession(database: D1Database, tokenHash: string, nowMs: number): Promise<SignedIn | null> {
+export async function findSession(
+  database: D1Database,
+  tokenHash: string,
+  nowMs: number,
+): Promise<SignedIn | null> {
   const db = systemDb(database);
   const [row] = await db
     .select({

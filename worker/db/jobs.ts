@@ -76,7 +76,9 @@ export interface JobListQuery extends PageQuery {
 }
 
 export async function listJobs(db: ScopedDb, query: JobListQuery): Promise<Page<Job>> {
-  const state = { active: notFinal, final: inArray(jobs.status, FINAL), any: undefined }[query.state ?? "any"];
+  const state = { active: notFinal, final: inArray(jobs.status, FINAL), any: undefined }[
+    query.state ?? "any"
+  ];
   const where = and(
     behind(jobs.id, query),
     query.projectId === undefined ? undefined : eq(jobs.projectId, query.projectId),
@@ -101,7 +103,9 @@ export async function createJob(
 ): Promise<Job> {
   const config = await configOf(db, body);
   if (JSON.stringify(config).length > CONFIG_CHARACTERS_MAX) {
-    throw invalid({ "options.filters": "The patterns are too long in all; use fewer, or a shorter one for many" });
+    throw invalid({
+      "options.filters": "The patterns are too long in all; use fewer, or a shorter one for many",
+    });
   }
   await assertUsableAgent(db, body.agentId);
   const id = makeId("job");
@@ -146,7 +150,11 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
   const before = await readJob(db, id);
   const { set, where } = STEERING[action](Date.now());
   const [changed] = await db.batch([
-    db.update(jobs, { ...set, desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() }, and(eq(jobs.id, id), where)),
+    db.update(
+      jobs,
+      { ...set, desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() },
+      and(eq(jobs.id, id), where),
+    ),
     audit(db, actor, `job.${action}`, id, { epoch: before.epoch }),
   ]);
   const after = await readJob(db, id);
@@ -156,7 +164,9 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
   return after;
 }
 
-const STEERING: Readonly<Record<JobAction, (nowMs: number) => { set: Record<string, unknown>; where: SQL | undefined }>> = {
+const STEERING: Readonly<
+  Record<JobAction, (nowMs: number) => { set: Record<string, unknown>; where: SQL | undefined }>
+> = {
   pause: () => ({ set: { desiredState: "pause" }, where: and(notFinal, eq(jobs.desiredState, "run")) }),
   resume: () => ({ set: { desiredState: "run" }, where: and(notFinal, eq(jobs.desiredState, "pause")) }),
   cancel: (nowMs) => ({
@@ -175,7 +185,10 @@ const STEERING: Readonly<Record<JobAction, (nowMs: number) => { set: Record<stri
       startedAt: null,
       finishedAt: null,
     },
-    where: or(inArray(jobs.status, ["failed", "cancelled"]), and(eq(jobs.status, "completed"), gt(jobs.filesFailed, 0))),
+    where: or(
+      inArray(jobs.status, ["failed", "cancelled"]),
+      and(eq(jobs.status, "completed"), gt(jobs.filesFailed, 0)),
+    ),
   }),
 };
 
@@ -212,16 +225,17 @@ export function desiredOf(job: Job): Desired {
 }
 
 /** Failed files of the job's present epoch; the cursor is the number of the last one seen. */
-export async function listFailures(
-  db: ScopedDb,
-  id: string,
-  query: PageQuery,
-): Promise<Page<FileFailure>> {
+export async function listFailures(db: ScopedDb, id: string, query: PageQuery): Promise<Page<FileFailure>> {
   const { epoch } = await readJob(db, id);
   const after = query.cursor === undefined ? -1 : Number(query.cursor);
   if (!Number.isSafeInteger(after)) throw invalid({ cursor: "Not a cursor of this list" });
   const rows = await db.select(
-    { number: jobFailures.number, path: jobFailures.path, code: jobFailures.code, message: jobFailures.message },
+    {
+      number: jobFailures.number,
+      path: jobFailures.path,
+      code: jobFailures.code,
+      message: jobFailures.message,
+    },
     jobFailures,
     {
       where: and(eq(jobFailures.jobId, id), eq(jobFailures.epoch, epoch), gt(jobFailures.number, after)),

@@ -23,7 +23,10 @@ export function pageOfRows<Row extends { readonly id: string }, Item>(
   show: (row: Row) => Item,
 ): Page<Item> {
   const shown = rows.slice(0, query.limit);
-  return { items: shown.map(show), nextCursor: rows.length > query.limit ? (shown.at(-1)?.id ?? null) : null };
+  return {
+    items: shown.map(show),
+    nextCursor: rows.length > query.limit ? (shown.at(-1)?.id ?? null) : null,
+  };
 }
 
 export function isoOrNull(timeMs: number | null): string | null {

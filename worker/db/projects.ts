@@ -75,7 +75,15 @@ export async function createProject(
   const { storage, ...fields } = body;
   const id = makeId("project");
   const now = Date.now();
-  const row = { ...fields, ...storage, id, createdBy: actor.id, createdAt: now, updatedAt: now, idempotencyKey };
+  const row = {
+    ...fields,
+    ...storage,
+    id,
+    createdBy: actor.id,
+    createdAt: now,
+    updatedAt: now,
+    idempotencyKey,
+  };
   return await readProject(db, await createOnce(db, projects, row, audit(db, actor, "project.created", id)));
 }
 
@@ -128,7 +136,11 @@ type ProjectRow = {
 function show(row: ProjectRow): Project {
   const { connectionId, connectionName, account, container, tier } = row;
   const connected =
-    connectionId !== null && connectionName !== null && account !== null && container !== null && tier !== null;
+    connectionId !== null &&
+    connectionName !== null &&
+    account !== null &&
+    container !== null &&
+    tier !== null;
   return {
     id: row.id,
     clientId: row.clientId,
@@ -138,7 +150,9 @@ function show(row: ProjectRow): Project {
     description: row.description,
     psaTicketId: row.psaTicketId,
     psaProjectId: row.psaProjectId,
-    storage: connected ? { connectionId, connectionName, account, container, tier, prefix: row.prefix ?? "" } : null,
+    storage: connected
+      ? { connectionId, connectionName, account, container, tier, prefix: row.prefix ?? "" }
+      : null,
     status: statusOf(row),
     jobCount: row.jobCount,
     failedJobCount: row.failedJobCount,

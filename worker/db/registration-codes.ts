@@ -1,6 +1,11 @@
 import { and, desc, eq, isNull } from "drizzle-orm";
 import type * as z from "zod";
-import type { Page, RegistrationCode, registrationCodeCreate, RegistrationCodeMade } from "../../schema/api.ts";
+import type {
+  Page,
+  RegistrationCode,
+  registrationCodeCreate,
+  RegistrationCodeMade,
+} from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { registrationCodes } from "../../schema/tables.ts";
 import { hashCode, newCode, showCode } from "../auth/registration-code.ts";
@@ -53,7 +58,12 @@ export async function createCode(
   return { ...(await readCode(db, id)), code: showCode(code) };
 }
 
-export async function labelCode(db: ScopedDb, actor: Actor, id: string, label: string | null): Promise<RegistrationCode> {
+export async function labelCode(
+  db: ScopedDb,
+  actor: Actor,
+  id: string,
+  label: string | null,
+): Promise<RegistrationCode> {
   await readCode(db, id);
   await db.batch([
     db.update(registrationCodes, { label }, eq(registrationCodes.id, id)),
@@ -65,7 +75,11 @@ export async function labelCode(db: ScopedDb, actor: Actor, id: string, label: s
 export async function revokeCode(db: ScopedDb, actor: Actor, id: string): Promise<RegistrationCode> {
   const code = await readCode(db, id);
   if (code.status === "used") throw new Problem("CONFLICT", "The code was used; revoke its agent instead");
-  const open = and(eq(registrationCodes.id, id), isNull(registrationCodes.usedAt), isNull(registrationCodes.revokedAt));
+  const open = and(
+    eq(registrationCodes.id, id),
+    isNull(registrationCodes.usedAt),
+    isNull(registrationCodes.revokedAt),
+  );
   await db.batch([
     db.update(registrationCodes, { revokedAt: Date.now() }, open),
     audit(db, actor, "code.revoked", id),

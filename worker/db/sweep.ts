@@ -11,7 +11,10 @@ const ROWS_MAX = 100;
 const YOUNG_MS = 10_000;
 
 /** Jobs with a wish their agent has not confirmed. An agent that is offline gets it from its object when it is back. */
-export async function findUnconfirmed(database: D1Database, nowMs: number): Promise<{ orgId: string; jobId: string }[]> {
+export async function findUnconfirmed(
+  database: D1Database,
+  nowMs: number,
+): Promise<{ orgId: string; jobId: string }[]> {
   return await systemDb(database)
     .select({ orgId: jobs.orgId, jobId: jobs.id })
     .from(jobs)
@@ -30,11 +33,16 @@ export async function findUnconfirmed(database: D1Database, nowMs: number): Prom
 }
 
 /** Agents that D1 calls online; when there are many, others each time. */
-export async function findOnline(database: D1Database, nowMs: number): Promise<{ orgId: string; agentId: string }[]> {
+export async function findOnline(
+  database: D1Database,
+  nowMs: number,
+): Promise<{ orgId: string; agentId: string }[]> {
   return await systemDb(database)
     .select({ orgId: agents.orgId, agentId: agents.id })
     .from(agents)
-    .where(and(eq(agents.status, "online"), isNotNull(agents.lastSeenAt), lt(agents.lastSeenAt, nowMs - YOUNG_MS)))
+    .where(
+      and(eq(agents.status, "online"), isNotNull(agents.lastSeenAt), lt(agents.lastSeenAt, nowMs - YOUNG_MS)),
+    )
     .orderBy(sql`random()`)
     .limit(ROWS_MAX);
 }

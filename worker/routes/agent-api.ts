@@ -26,13 +26,18 @@ export const agentApi = new Hono<App>()
     const facts = { ...body, name: body.name ?? body.host };
     const made = await registerAgent(c.env.DB, codeHash, facts, Date.now());
     if (made === null) {
-      throw new Problem("REGISTRATION_REFUSED", "The registration code is not valid; generate a new one in the dashboard");
+      throw new Problem(
+        "REGISTRATION_REFUSED",
+        "The registration code is not valid; generate a new one in the dashboard",
+      );
     }
     const { orgId, orgName, agentId } = made;
     const key = newAgentKey(agentId);
     await c.env.AGENT.getByName(agentId).initialize({ orgId, agentId, keyHash: await sha256Hex(key) });
     const db = scopedDb(c.env.DB, orgId);
-    await db.batch([audit(db, { kind: "agent", id: agentId, address: addressOf(c) }, "agent.registered", agentId)]);
+    await db.batch([
+      audit(db, { kind: "agent", id: agentId, address: addressOf(c) }, "agent.registered", agentId),
+    ]);
     const answer: AgentRegistered = {
       agentId,
       agentName: facts.name,
@@ -43,8 +48,11 @@ export const agentApi = new Hono<App>()
     return c.json(answer, 201);
   })
   .get("/session", async (c) => {
-    if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw invalid({ "": "This address is for WebSockets" });
-    const offered = (c.req.header("sec-websocket-protocol") ?? "").split(",").map((protocol) => protocol.trim());
+    if (c.req.header("upgrade")?.toLowerCase() !== "websocket")
+      throw invalid({ "": "This address is for WebSockets" });
+    const offered = (c.req.header("sec-websocket-protocol") ?? "")
+      .split(",")
+      .map((protocol) => protocol.trim());
     if (!offered.includes(SUBPROTOCOL)) {
       throw invalid({ "Sec-WebSocket-Protocol": `Only "${SUBPROTOCOL}" is spoken here` });
     }

@@ -24,7 +24,10 @@ const person = z.object({
   name: z.string().min(1).max(100).default("Olivia Owner"),
   email: z.email().default("olivia@example.com"),
   role: role.default("owner"),
-  tenant: z.string().regex(/^[a-z0-9-]{1,40}$/).default("demo-msp"),
+  tenant: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/)
+    .default("demo-msp"),
 });
 
 export const developmentHub = new Hono<App>()
@@ -40,8 +43,13 @@ async function signInAs(c: Context<App>, fields: unknown): Promise<Response> {
   const expected = developmentSecret(c.env);
   if (expected === null) throw notFound();
   if (!(await sameSecret(who.secret ?? "", expected))) {
-    return await page(c, 403, "Development Hub", html`<h1>Wrong development secret</h1>
-      <p>Use the sign-in link that "npm start" printed.</p>`);
+    return await page(
+      c,
+      403,
+      "Development Hub",
+      html`<h1>Wrong development secret</h1>
+        <p>Use the sign-in link that "npm start" printed.</p>`,
+    );
   }
   setCookie(c, SECRET_COOKIE, expected, { path: "/", secure: true, httpOnly: true, sameSite: "Strict" });
   rememberSignIn(c, "begun");
@@ -74,8 +82,11 @@ function form(secret: string) {
       ${secret === "" ? html`<label>Development secret <input name="secret" type="password" required /></label>` : html`<input type="hidden" name="secret" value="${secret}" />`}
       <label>Name <input name="name" value="Olivia Owner" required maxlength="100" /></label>
       <label>E-mail <input name="email" type="email" value="olivia@example.com" required /></label>
-      <label>Organization <input name="tenant" value="demo-msp" required pattern="[a-z0-9\\-]{1,40}" /></label>
-      <label>Role
+      <label
+        >Organization <input name="tenant" value="demo-msp" required pattern="[a-z0-9\\-]{1,40}"
+      /></label>
+      <label
+        >Role
         <select name="role">
           <option value="owner">Owner</option>
           <option value="admin">Admin</option>

@@ -10,12 +10,14 @@ import { invalid, parse } from "../problems.ts";
 export const live = new Hono<App>()
   .get("/overview", async (c) => c.json(await readOverview(c.get("db"))))
   .get("/live", async (c) => {
-    if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw invalid({ "": "This address is for WebSockets" });
+    if (c.req.header("upgrade")?.toLowerCase() !== "websocket")
+      throw invalid({ "": "This address is for WebSockets" });
     const { orgId } = c.get("user");
     const job = c.req.query("job");
     // A fresh request: nothing the browser sent but the upgrade itself reaches the object.
     const headers = new Headers({ upgrade: "websocket", [ORG_HEADER]: orgId });
-    if (job === undefined) return await c.env.FEED.getByName(orgId).fetch(new Request(c.req.url, { headers }));
+    if (job === undefined)
+      return await c.env.FEED.getByName(orgId).fetch(new Request(c.req.url, { headers }));
     const { id, agentId } = await readJob(c.get("db"), parse(jobId, job));
     headers.set(JOB_HEADER, id);
     return await c.env.AGENT.getByName(agentId).fetch(new Request(c.req.url, { headers }));

@@ -41,7 +41,8 @@ async function accept(c: Context<App>, token: string | undefined): Promise<Respo
       rememberSignIn(c, tokenHash);
       return await ask(c, identity, token ?? "");
     }
-    if (!(await consumeToken(c.env.DB, identity.jti, nowMs))) throw new TokenRefused("token_used", identity.jti);
+    if (!(await consumeToken(c.env.DB, identity.jti, nowMs)))
+      throw new TokenRefused("token_used", identity.jti);
     forgetSignIn(c);
     const { orgId, userId } = await signIn(c.env.DB, identity, await giveSession(c), nowMs);
     const db = scopedDb(c.env.DB, orgId);

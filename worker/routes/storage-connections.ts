@@ -20,7 +20,14 @@ export const storageConnections = new Hono<App>()
     const body = await readBody(c, connectionCreate);
     const account = await tryAccount(c.env, body);
     const { SECRETS_KEYS } = c.env;
-    const made = createConnection(c.get("db"), actorOf(c), SECRETS_KEYS, body.name, account, readIdempotencyKey(c));
+    const made = createConnection(
+      c.get("db"),
+      actorOf(c),
+      SECRETS_KEYS,
+      body.name,
+      account,
+      readIdempotencyKey(c),
+    );
     return c.json(await made, 201);
   })
   .get("/:id", async (c) => c.json(await readConnection(c.get("db"), readId(c, connectionId))))
@@ -53,7 +60,8 @@ async function tryAccount(env: Env, body: ConnectionCreate): Promise<StorageAcco
     await listContainers(account);
     return account;
   } catch (error) {
-    if (error instanceof StorageAccountError || error instanceof BlobServiceError) throw invalid({ [field]: error.message });
+    if (error instanceof StorageAccountError || error instanceof BlobServiceError)
+      throw invalid({ [field]: error.message });
     throw error;
   }
 }
@@ -63,6 +71,9 @@ async function orProblem<Result>(asked: Promise<Result>): Promise<Result> {
     return await asked;
   } catch (error) {
     if (!(error instanceof BlobServiceError)) throw error;
-    throw new Problem(error.reason === "unreachable" ? "STORAGE_UNREACHABLE" : "STORAGE_DENIED", error.message);
+    throw new Problem(
+      error.reason === "unreachable" ? "STORAGE_UNREACHABLE" : "STORAGE_DENIED",
+      error.message,
+    );
   }
 }
