@@ -137,6 +137,18 @@ Deno.test(
 );
 
 Deno.test(
+  "[A37] an exclusive database lets nobody else in as long as it is open",
+  withFolder((folder, platform) => {
+    const open = () => platform.openDatabase(`${folder}/x.db`, { exclusive: true });
+    open().close();
+    const held = open();
+    assert.throws(open, isDiskError("busy"));
+    held.close();
+    open().close();
+  }),
+);
+
+Deno.test(
   "[A42] a file that is no database is an error of the disk",
   withFolder((folder, platform) => {
     Deno.writeTextFileSync(`${folder}/x.db`, "this is not a database, it is a sentence".repeat(100));

@@ -296,11 +296,9 @@ function openDatabase(path: string, { exclusive }: { exclusive: boolean }): Data
   try {
     database = new DatabaseSync(path);
     database.exec(`PRAGMA busy_timeout = ${exclusive ? 0 : BUSY_MS}`);
-    // Before the first access, so that WAL works without the memory shared with others, and the lock is never let go.
+    // Before the first access, which is the next line and takes the lock; WAL then needs no memory shared with others.
     if (exclusive) database.exec("PRAGMA locking_mode = EXCLUSIVE");
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    // The mode alone takes no lock.
-    if (exclusive) database.exec("BEGIN EXCLUSIVE; COMMIT");
     return wrapDatabase(database);
   } catch (error) {
     database?.close();

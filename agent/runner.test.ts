@@ -24,6 +24,8 @@ class FakeRun implements Run {
   readonly #done = Promise.withResolvers<JobReport>();
   readonly finished = this.#done.promise;
   suspended = false;
+  /** Set when the program it belongs to was killed: what a dead program was about to do never comes. */
+  killed = false;
 
   /** `silent`: its journal says that "running" was told. */
   constructor(input: RunInput, silent: boolean) {
@@ -45,6 +47,7 @@ class FakeRun implements Run {
   }
   async suspend(): Promise<void> {
     this.suspended = true;
+    if (this.killed) await new Promise(() => undefined);
   }
   progress(): RunProgress {
     return {
@@ -116,7 +119,7 @@ class Agent implements Disposable {
 
   /** As kill -9 does: nothing is told to anybody. */
   restart(): void {
-    this.state.close();
+    this.#kill();
     this.runs = [];
     this.state = this.#open();
     this.runner = this.#runner();
@@ -142,8 +145,13 @@ class Agent implements Disposable {
     return names.toSorted((one, other) => (one < other ? -1 : 1));
   }
 
-  [Symbol.dispose](): void {
+  #kill(): void {
+    for (const run of this.runs) run.killed = true;
     this.state.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#kill();
     Deno.removeSync(this.folder, { recursive: true });
   }
 }
@@ -301,6 +309,11 @@ Deno.test("[A14] a cancelled run reports what it did; cancelled while the agent 
   agent.restart();
   await settle();
   assert.deepEqual(agent.told(), ["1/1 running", "2/1 running", "1/1 cancelled", "2/1 cancelled"]);
+  const results = agent.runner.events(0, 10).filter((message) => message.type === "result");
+  assert.deepEqual(
+    results.map(({ report }) => report.totals),
+    [TOTALS, TOTALS],
+  );
 });
 
 Deno.test("[A14] after cancel nothing else is wanted within the epoch", async () => {
@@ -452,9 +465,9 @@ Deno.test("[A20] progress is that of the jobs being worked on", async () => {
   agent.runner.apply(wanted());
   agent.runner.apply(wanted({ number: 2 }));
   agent.runner.apply(wanted({ rev: 2, state: "pause" }));
-  await settle();
   assert.deepEqual(
     agent.runner.progress().map(({ jobId, progress }) => [jobId, progress.totals]),
     [[job(2), TOTALS]],
   );
+  await settle();
 });

@@ -485,6 +485,19 @@ Deno.test("[P7] the first try after a lost connection comes within a second", as
   }
 });
 
+Deno.test("[P7] a connection that lasted wipes out the failures before it", async () => {
+  const line = new Line();
+  line.refusals.push(...Array.from({ length: 10 }, () => null));
+  await line.clock.advance(10 * 60_000);
+  await line.welcome();
+  await line.clock.advance(60_000);
+  const before = line.sockets.length;
+  line.socket.drop(1006);
+  await line.clock.advance(1_000);
+  assert.equal(line.sockets.length, before + 1);
+  await line.close();
+});
+
 Deno.test("[P7] tries that fail come at growing, jittered distances of a minute at most", async () => {
   const line = new Line();
   line.refusals.push(...Array.from({ length: 30 }, () => null));
@@ -493,6 +506,7 @@ Deno.test("[P7] tries that fail come at growing, jittered distances of a minute 
   waits.forEach((wait, tries) =>
     assert.ok(wait <= Math.min(60_000, 1_000 * 2 ** tries), `try ${tries} waits ${wait}`),
   );
+  assert.ok(new Set(waits.slice(8)).size > 15, "no two wait alike");
   assert.ok(waits.slice(8).some((wait) => wait > 20_000));
   assert.ok(line.sockets.length > 0, "and then it connects");
   await line.close();

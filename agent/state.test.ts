@@ -169,6 +169,7 @@ Deno.test("[A3] failures told again after a crash, in other portions, are told o
   tell(disk.reopen(), failed(0, 7));
   tell(disk.state, failed(5, 10));
   tell(disk.state, failed(3, 2));
+  tell(disk.state, failed(4, 6));
   assert.deepEqual(
     [...failuresTold(disk.state)],
     Array.from({ length: 15 }, (_, number) => [number, `p${number}`]),

@@ -33,6 +33,7 @@ const STEPS: readonly Step[] = [
   check("types: schema", NODE, tsc("schema")),
   check("types: worker", NODE, tsc("worker")),
   check("types: durable-objects", NODE, tsc("durable-objects")),
+  check("types: tests of the Worker", NODE, tsc("worker/tsconfig.tests.json")),
   check("types: ui", NODE, tsc("ui")),
   check("types: tools, test, bench", NODE, tsc("tools")),
   check("types: agent", DENO, ["check", "agent"]),

@@ -698,6 +698,25 @@ describe("revoking", () => {
     expect((await owner.json("POST", "/api/jobs", job)).body).toMatchObject({
       details: { fields: { agentId: expect.any(String) } },
     });
+    await owner.post(`/api/jobs/${id}/cancel`);
+    const retried = await owner.json("POST", `/api/jobs/${id}/retry`, {});
+    expect(retried).toMatchObject({ status: 409, body: { error: expect.stringContaining("revoked") } });
+  });
+
+  test("[L12] a job whose config would not fit into a frame is refused when it is made", async () => {
+    const { agentId } = await registerAgent(owner, "of large filters");
+    const exclude = Array.from({ length: 200 }, (_, index) => `${index}`.padEnd(400, "x"));
+    const job = {
+      projectId: org.projectId,
+      agentId,
+      name: "x",
+      type: "migrate_files",
+      source: { kind: "local", path: "/x" },
+      options: { filters: { exclude } },
+    };
+    expect(await owner.json("POST", "/api/jobs", job)).toMatchObject({ status: 400 });
+    job.options.filters.exclude = exclude.slice(0, 100);
+    expect(await owner.json("POST", "/api/jobs", job)).toMatchObject({ status: 201 });
   });
 
   test("[C10] an agent whose registration was cut short can be revoked as well", async () => {

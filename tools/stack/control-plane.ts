@@ -31,7 +31,10 @@ export async function startControlPlane(options: {
     ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
     options.dataDir,
   );
-  if ((await migrate.exited) !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
+  await waitFor("The preparation of the database", async () => migrate.exitCode ?? undefined, {
+    limitMs: START_LIMIT_MS,
+  }).finally(() => migrate.kill("SIGKILL"));
+  if (migrate.exitCode !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
   const child = wrangler(
     [
       "dev",
@@ -76,7 +79,8 @@ function wrangler(words: readonly string[], dataDir: string): Child {
     command: NODE,
     arguments: ["--no-warnings", commandFile("wrangler", "wrangler"), ...words],
     folder: ROOT,
-    environment: QUIET_VARIABLES,
+    // Its list of running Workers goes with the rest, not into the home folder.
+    environment: { ...QUIET_VARIABLES, WRANGLER_REGISTRY_PATH: join(dataDir, "registry") },
     logFile: join(dataDir, "control-plane.log"),
   });
 }

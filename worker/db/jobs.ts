@@ -148,6 +148,9 @@ export type JobAction = "pause" | "resume" | "cancel" | "retry";
  */
 export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: JobAction): Promise<Job> {
   const before = await readJob(db, id);
+  if (action === "retry" && before.agentStatus === "revoked") {
+    throw new Problem("CONFLICT", "The job's agent was revoked; make a new job on another agent");
+  }
   const { set, where } = STEERING[action](Date.now());
   const [changed] = await db.batch([
     db.update(
