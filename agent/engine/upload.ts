@@ -230,6 +230,10 @@ export class Uploader {
     this.#input.control.stopped.addEventListener("abort", stopped);
     const sends = new Set<Promise<void>>();
     try {
+      // What is held counts from the start, or a resumed job would seem to begin again.
+      for (const index of held.keys()) {
+        this.#accept(row.path, blockSize(index, row.sizeBytes, row.blockBytes));
+      }
       const count = blockCount(row.sizeBytes, row.blockBytes);
       for (let index = 0; index < count; index++) {
         const buffer = await buffers.acquire();
@@ -252,7 +256,6 @@ export class Uploader {
             continue;
           }
           if (known.toHex() !== md5.toHex()) throw sourceChanging(row.path);
-          this.#accept(row.path, bytes.length);
         } catch (error) {
           buffer.release();
           throw error;

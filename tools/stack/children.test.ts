@@ -74,7 +74,8 @@ test("a program that is not there is an error, not a crash", async () => {
   await child.stop();
 });
 
-test.each(["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"] as const)(
+// Not SIGINT and SIGHUP: whoever starts the tests in the background hands them down as ignored.
+test.each(["SIGTERM", "SIGKILL"] as const)(
   "children do not outlive a parent that is ended by %s",
   async (signal) => {
     const script = join(folder, `parent-${signal}.ts`);
