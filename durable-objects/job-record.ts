@@ -137,14 +137,8 @@ async function selectLive(db: ScopedDb, where: ReturnType<typeof and>, limit: nu
   }));
 }
 
-const LIVE_FIELDS = {
-  jobId: jobs.id,
-  agentId: jobs.agentId,
-  epoch: jobs.epoch,
-  status: jobs.status,
-  desiredState: jobs.desiredState,
-  error: jobs.error,
-  updatedAt: jobs.updatedAt,
+/** The columns of the totals, to be read with {@link totalsOf}. */
+export const TOTAL_FIELDS = {
   filesTotal: jobs.filesTotal,
   filesCompleted: jobs.filesCompleted,
   filesFailed: jobs.filesFailed,
@@ -155,6 +149,17 @@ const LIVE_FIELDS = {
   bytesFailed: jobs.bytesFailed,
   bytesSkipped: jobs.bytesSkipped,
   bytesSent: jobs.bytesSent,
+};
+
+const LIVE_FIELDS = {
+  jobId: jobs.id,
+  agentId: jobs.agentId,
+  epoch: jobs.epoch,
+  status: jobs.status,
+  desiredState: jobs.desiredState,
+  error: jobs.error,
+  updatedAt: jobs.updatedAt,
+  ...TOTAL_FIELDS,
 };
 
 /** The totals among a row's columns. */

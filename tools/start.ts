@@ -4,7 +4,7 @@
  *
  * Everything it keeps lies under one folder (`--data`), so a second start goes on where the first one stopped.
  */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -225,11 +225,16 @@ async function waitFinal(api: ApiClient, jobId: string): Promise<Job> {
 }
 
 async function ensureConnection(api: ApiClient, connectionString: string): Promise<Connection> {
-  const made = await api.post<Connection>("/api/storage-connections", {
-    kind: "connection_string",
-    name: "Storage of npm start",
-    connectionString,
-  });
+  // The same storage is the same connection from start to start; its name tells, for the string is never shown again.
+  const name = `npm start ${createHash("sha256").update(connectionString).digest("hex").slice(0, 8)}`;
+  const present = (await api.list<Connection>("/api/storage-connections")).find((one) => one.name === name);
+  const made =
+    present ??
+    (await api.post<Connection>("/api/storage-connections", {
+      kind: "connection_string",
+      name,
+      connectionString,
+    }));
   await api.post<ContainerList>(`/api/storage-connections/${made.id}/containers`, { name: CONTAINER });
   return made;
 }

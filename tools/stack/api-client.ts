@@ -9,16 +9,14 @@ import type { LiveMessage } from "../../schema/live.ts";
 
 const LIMIT_MS = 30_000;
 
-/** A refused request: the error body's sentence, with what the fields said. */
+/** A refused request: what the fields said, or the error body's sentence. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
   readonly body: ErrorBody;
   constructor(request: string, status: number, body: ErrorBody) {
-    const fields = Object.entries((body.details?.["fields"] ?? {}) as Record<string, string>);
-    super(
-      `${request}: ${[body.error, ...fields.map(([field, message]) => `${field}: ${message}`)].join("; ")}`,
-    );
+    const faults = Object.values((body.details?.["fields"] ?? {}) as Record<string, string>);
+    super(`${request}: ${faults.length > 0 ? faults.join("; ") : body.error}`);
     this.status = status;
     this.body = body;
   }

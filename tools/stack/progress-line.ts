@@ -23,7 +23,8 @@ export class ProgressLine {
   show(job: LiveJob): void {
     const text = describeProgress(job);
     if (this.#output.isTTY === true) {
-      const width = (this.#output.columns ?? 80) - 1;
+      // Some terminals say that they have no columns at all.
+      const width = (this.#output.columns || 80) - 1;
       this.#output.write(`\r\u001b[2K${text.slice(0, width)}`);
       this.#lastText = text;
       return;

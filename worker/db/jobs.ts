@@ -4,7 +4,7 @@
  */
 import { and, desc, eq, inArray, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
 import type * as z from "zod";
-import { totalsOf } from "../../durable-objects/job-record.ts";
+import { TOTAL_FIELDS, totalsOf } from "../../durable-objects/job-record.ts";
 import type { Job, jobCreate, Page } from "../../schema/api.ts";
 import { JOB_ERRORS, type FileFailureCode } from "../../schema/errors.ts";
 import {
@@ -43,16 +43,7 @@ const FIELDS = {
   desiredRev: jobs.desiredRev,
   appliedRev: jobs.appliedRev,
   epoch: jobs.epoch,
-  filesTotal: jobs.filesTotal,
-  filesCompleted: jobs.filesCompleted,
-  filesFailed: jobs.filesFailed,
-  filesSkipped: jobs.filesSkipped,
-  filesVerified: jobs.filesVerified,
-  bytesTotal: jobs.bytesTotal,
-  bytesCompleted: jobs.bytesCompleted,
-  bytesFailed: jobs.bytesFailed,
-  bytesSkipped: jobs.bytesSkipped,
-  bytesSent: jobs.bytesSent,
+  ...TOTAL_FIELDS,
   error: jobs.error,
   report: jobs.report,
   createdAt: jobs.createdAt,
