@@ -22,6 +22,7 @@ import { isFinal } from "../schema/job.ts";
 import { startAgent, type AgentProcess } from "./stack/agent-process.ts";
 import { ApiClient } from "./stack/api-client.ts";
 import { startAzurite } from "./stack/azurite.ts";
+import { waitFor } from "./stack/children.ts";
 import { startControlPlane } from "./stack/control-plane.ts";
 import { findPort, requirePort } from "./stack/ports.ts";
 import { describeReport, ProgressLine } from "./stack/progress-line.ts";
@@ -137,22 +138,27 @@ async function startTheAgent(
 ): Promise<{ agent: AgentProcess; agentId: string }> {
   say("Starting an agent …");
   const stateDir = join(options.dataDir, "agent");
-  const known = join(options.dataDir, "agent-id");
-  const common = { stateDir, logFile: join(options.dataDir, "agent.log"), executable: options.agent };
-  const isRegistered = existsSync(known) && existsSync(stateDir);
-  const before = new Set((await api.list<Agent>("/api/agents")).map(({ id }) => id));
-  const words = isRegistered ? ["start"] : await registration(api);
-  const agent = startAgent({ ...common, arguments: words });
+  const words = registeredId(stateDir) === null ? await registration(api) : ["start"];
+  const agent = startAgent({
+    arguments: words,
+    stateDir,
+    logFile: join(options.dataDir, "agent.log"),
+    executable: options.agent,
+    // The port may be another one than at the first start.
+    environment: { MIGRATE_API_URL: api.url },
+  });
   try {
-    const agentId = await waitOnline(api, agent, ({ id }) =>
-      isRegistered ? id === readFileSync(known, "utf8") : !before.has(id),
-    );
-    writeFileSync(known, agentId);
-    return { agent, agentId };
+    return { agent, agentId: await waitOnline(api, agent, stateDir) };
   } catch (error) {
     await agent.stop();
     throw error;
   }
+}
+
+/** Whom the agent's own configuration names, by its key; null before it is registered. */
+function registeredId(stateDir: string): string | null {
+  const file = join(stateDir, "config.toml");
+  return existsSync(file) ? (/mig_agt1_(agt_\w{26})_/.exec(readFileSync(file, "utf8"))?.[1] ?? null) : null;
 }
 
 async function registration(api: ApiClient): Promise<string[]> {
@@ -163,23 +169,16 @@ async function registration(api: ApiClient): Promise<string[]> {
   return ["--register", code, "--url", api.url];
 }
 
-async function waitOnline(
-  api: ApiClient,
-  agent: AgentProcess,
-  isOurs: (agent: Agent) => boolean,
-): Promise<string> {
-  const limit = AbortSignal.timeout(AGENT_ONLINE_LIMIT_MS);
-  while (!limit.aborted) {
-    const found = (await api.list<Agent>("/api/agents")).find(
-      (one) => isOurs(one) && one.status === "online",
-    );
-    if (found !== undefined) return found.id;
-    await Promise.race([pause(200), agent.exited]);
-    if (agent.exitCode !== null)
-      throw new Error(`The agent stopped with exit code ${agent.exitCode}:\n${agent.lastLines()}`);
-  }
-  throw new Error(
-    `The agent did not come online in ${AGENT_ONLINE_LIMIT_MS / 1000} s:\n${agent.lastLines()}`,
+async function waitOnline(api: ApiClient, agent: AgentProcess, stateDir: string): Promise<string> {
+  return await waitFor(
+    "The agent",
+    async () => {
+      const id = registeredId(stateDir);
+      if (id === null) return undefined;
+      const { status } = await api.get<Agent>(`/api/agents/${id}`);
+      return status === "online" ? id : undefined;
+    },
+    { limitMs: AGENT_ONLINE_LIMIT_MS, child: agent, stepMs: 200 },
   );
 }
 

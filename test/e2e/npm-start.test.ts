@@ -10,16 +10,16 @@ import { makePlainTree } from "./source-tree.ts";
 
 let folder: string;
 let source: string;
-let port: number;
-beforeAll(async () => {
+beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "migrate-start-"));
   source = join(folder, "my files");
   mkdirSync(source);
-  port = await findPort(0);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function npmStart(name: string, ...words: string[]): Child {
+/** Each time on another port: what is kept must not depend on it. */
+async function npmStart(name: string, ...words: string[]): Promise<Child> {
+  const port = await findPort(0);
   return startChild({
     command: NODE,
     arguments: [
@@ -39,7 +39,7 @@ function npmStart(name: string, ...words: string[]): Child {
 
 test("[K10] npm start migrates a folder, prints the report and ends with 0 only when nothing failed; a second start goes on from the first", async () => {
   const tree = makePlainTree(source, [10, 20_000, 3_000_000]);
-  const first = npmStart("first", "my files", "--once");
+  const first = await npmStart("first", "my files", "--once");
   expect(await first.exited, first.lastLines()).toBe(0);
   expect(first.output()).toMatch(/files\s+3 moved, 0 skipped, 3 found/);
   expect(first.output()).toMatch(/verified\s+3 of 3/);
@@ -49,14 +49,14 @@ test("[K10] npm start migrates a folder, prints the report and ends with 0 only 
   expect(first.output()).not.toContain("\r");
 
   writeFileSync(join(source, [...tree.expected.keys()][0] ?? ""), "changed since");
-  const second = npmStart("second", "my files", "--once");
+  const second = await npmStart("second", "my files", "--once");
   expect(await second.exited, second.lastLines()).toBe(1);
   expect(second.output()).toMatch(/files\s+0 moved, 2 skipped, 3 found/);
   expect(second.output()).toMatch(/failed\s+1/);
 }, 180_000);
 
 test("[K11] without a folder everything starts and says how to go on; Ctrl-C stops every child", async () => {
-  const child = npmStart("open");
+  const child = await npmStart("open");
   const link = await waitFor(
     "The sign-in link",
     async () => /http:\S+sign-in\?secret=\S+/.exec(child.output())?.[0],
@@ -76,10 +76,10 @@ test("[K11] without a folder everything starts and says how to go on; Ctrl-C sto
 }, 180_000);
 
 test("[K12] a folder that is not there and an unknown option are said in a sentence", async () => {
-  const missing = npmStart("missing", "no such folder");
+  const missing = await npmStart("missing", "no such folder");
   expect(await missing.exited).toBe(2);
   expect(missing.output()).toMatch(/There is no folder ".*no such folder"/);
-  const unknown = npmStart("unknown", "--wrong");
+  const unknown = await npmStart("unknown", "--wrong");
   expect(await unknown.exited).toBe(2);
   expect(unknown.output()).toMatch(/--wrong/);
 }, 60_000);
