@@ -6,8 +6,8 @@
  * dashboards that watch. `agent-object.ts` hands in storage, D1, sockets, alarm and clock, and calls one method at a
  * time. Rules: `docs/spec.md`, section L.
  */
-import { isFinal, type JobStatus, type JobTotals } from "../schema/job.ts";
-import type { LiveJob, LiveMessage } from "../schema/live.ts";
+import { isFinal, type JobStatus } from "../schema/job.ts";
+import type { LiveJob } from "../schema/live.ts";
 import {
   CLOSE,
   FRAME_BYTES_MAX,
@@ -28,6 +28,7 @@ import {
   type Result,
 } from "../schema/protocol.ts";
 import { PROGRESS_ROW_MS, type JobRecord } from "./job-record.ts";
+import { LiveView, quiet, risen, type LiveViewWorld, type ViewerSocket } from "./live-view.ts";
 
 /** A socket that is gone this long makes the agent offline. */
 export const OFFLINE_AFTER_MS = 90_000;
@@ -92,37 +93,23 @@ export interface AgentSocket {
   close(code: number, reason: string): void;
 }
 
-export interface ViewerSocket {
-  readonly jobId: string;
-  readonly untilMs: number;
-  send(text: string): void;
-  close(code: number, reason: string): void;
-}
-
-export interface HubWorld {
+export interface HubWorld extends LiveViewWorld {
   readonly store: HubStore;
   record(identity: Pick<Identity, "orgId" | "agentId">): JobRecord;
   /** The live agent socket, if there is one; an older one that is being closed does not count. */
   agentSocket(): AgentSocket | null;
-  viewers(): ViewerSocket[];
-  /** Tells the organization's feed; resolves with whether anybody watches it. */
-  publish(orgId: string, message: LiveMessage): Promise<boolean>;
   /** Replaces the one alarm there is; null = none. */
   setAlarm(atMs: number | null): void;
-  now(): number;
   log(event: string, fields: Record<string, string | number | boolean | null>): void;
 }
 
-/** Only the newest jobs are kept in memory; an agent runs few at once. */
-const LIVE_KEPT_MAX = 64;
-
 export class Hub {
   readonly #world: HubWorld;
-  readonly #live = new Map<string, LiveJob>();
-  #feedWatched = false;
+  readonly #view: LiveView;
 
   constructor(world: HubWorld) {
     this.#world = world;
+    this.#view = new LiveView(world);
   }
 
   // --- registration and authority ---
@@ -285,7 +272,7 @@ export class Hub {
   /** What a new viewer of a job sees first. */
   async viewerJoined(orgId: string, viewer: ViewerSocket): Promise<void> {
     const live = await this.#liveJob(this.#own(orgId), viewer.jobId);
-    viewer.send(liveText({ type: "snapshot", jobs: live === null ? [] : [live] }));
+    this.#view.greet(viewer, live);
     this.#setReportRate();
   }
 
@@ -296,7 +283,7 @@ export class Hub {
   /** Somebody opened the organization's feed. */
   watch(orgId: string): void {
     this.#own(orgId);
-    this.#feedWatched = true;
+    this.#view.watchFeed();
     this.#setReportRate();
   }
 
@@ -358,7 +345,7 @@ export class Hub {
       if (!known && applied) this.#world.store.setDesired({ desired, applied: false });
     }
     const unconfirmed = this.#unconfirmed();
-    const reportSeconds = this.#watched() ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
+    const reportSeconds = this.#view.watched ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
     socket.setState({
       ...socket.state,
       sessionEpoch: epoch,
@@ -445,7 +432,7 @@ export class Hub {
     if (message.type === "result") {
       this.#dropFinished(message);
       // D1 knows the end: somebody may have cancelled the job, and that word may have been lost on its way here.
-      this.#live.delete(message.jobId);
+      this.#view.forget(message.jobId);
     }
     const live = await this.#liveJob(identity, message.jobId);
     if (live === null || live.epoch !== message.epoch) return;
@@ -471,57 +458,29 @@ export class Hub {
 
   // --- showing ---
 
-  async #presence({ orgId, agentId }: Identity, online: boolean): Promise<void> {
-    for (const [jobId, live] of this.#live) {
-      this.#live.set(jobId, {
-        ...(online ? live : quiet(live)),
-        agentOnline: online,
-        updatedAt: this.#timestamp(),
-      });
-    }
-    const message: LiveMessage = { type: "agent", agentId, online };
-    for (const viewer of this.#world.viewers()) viewer.send(liveText(message));
-    await this.#publish(orgId, message);
-  }
-
-  async #show(orgId: string, state: LiveJob): Promise<void> {
-    const job = { ...state, updatedAt: this.#timestamp(), agentOnline: this.online() };
-    this.#keep(job);
-    const message: LiveMessage = { type: "job", job };
-    for (const viewer of this.#world.viewers())
-      if (viewer.jobId === job.jobId) viewer.send(liveText(message));
-    await this.#publish(orgId, message);
-  }
-
-  async #publish(orgId: string, message: LiveMessage): Promise<void> {
-    this.#feedWatched = await this.#world.publish(orgId, message);
+  async #presence(identity: Identity, online: boolean): Promise<void> {
+    await this.#view.showPresence(identity, online);
     this.#setReportRate();
   }
 
-  #keep(job: LiveJob): void {
-    this.#live.delete(job.jobId);
-    this.#live.set(job.jobId, job);
-    const oldest = this.#live.keys().next().value;
-    if (this.#live.size > LIVE_KEPT_MAX && oldest !== undefined) this.#live.delete(oldest);
+  async #show(orgId: string, state: LiveJob): Promise<void> {
+    await this.#view.show(orgId, state, this.online());
+    this.#setReportRate();
   }
 
   async #liveJob(identity: Identity, jobId: string): Promise<LiveJob | null> {
     const wantedEpoch = this.#held(jobId)?.desired.epoch;
-    const kept = this.#live.get(jobId);
+    const kept = this.#view.find(jobId);
     if (kept !== undefined && (wantedEpoch === undefined || kept.epoch === wantedEpoch)) return kept;
     // Not in memory after a sleep, or a new epoch: D1 knows.
     const stored = await this.#record(identity).live(jobId);
-    if (stored !== null) this.#keep(stored);
+    if (stored !== null) this.#view.keep(stored);
     return stored;
-  }
-
-  #watched(): boolean {
-    return this.#feedWatched || this.#world.viewers().length > 0;
   }
 
   #setReportRate(): void {
     const socket = this.#world.agentSocket();
-    const seconds = this.#watched() ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
+    const seconds = this.#view.watched ? REPORT_SECONDS_WATCHED : REPORT_SECONDS_UNWATCHED;
     if (socket === null || !socket.state.welcomed || socket.state.reportSeconds === seconds) return;
     socket.setState({ ...socket.state, reportSeconds: seconds });
     this.#send(socket, { type: "report_rate", seconds });
@@ -587,10 +546,6 @@ export class Hub {
   #record(identity: Identity): JobRecord {
     return this.#world.record(identity);
   }
-
-  #timestamp(): string {
-    return new Date(this.#world.now()).toISOString();
-  }
 }
 
 function isNewer(desired: Desired, than: Desired): boolean {
@@ -612,21 +567,6 @@ function split(all: readonly Desired[]): [welcomed: Desired[], after: Desired[]]
 function wanted(desired: Desired, live: LiveJob): Pick<LiveJob, "desiredState" | "status"> {
   const status: JobStatus = desired.state === "cancel" && !isFinal(live.status) ? "cancelled" : live.status;
   return { desiredState: desired.state, status };
-}
-
-function quiet(live: LiveJob): LiveJob {
-  return { ...live, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
-}
-
-function risen(before: JobTotals, after: JobTotals): JobTotals {
-  const totals = { ...after };
-  for (const key of Object.keys(totals) as (keyof JobTotals)[])
-    totals[key] = Math.max(before[key], after[key]);
-  return totals;
-}
-
-function liveText(message: LiveMessage): string {
-  return JSON.stringify(message);
 }
 
 /** Compares in a time that does not depend on where two hashes differ. */

@@ -21,8 +21,8 @@ import {
   type HubWorld,
   type Identity,
   type SessionState,
-  type ViewerSocket,
 } from "./hub.ts";
+import type { ViewerSocket } from "./live-view.ts";
 import type { JobRecord } from "./job-record.ts";
 
 export const ORG = "org_01kaqt4h2r5t8y1p3s6v9b2n4m";
