@@ -3,7 +3,7 @@
  * processes. Everything lives in one temporary folder and ends with {@link World.stop}.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
@@ -20,13 +20,17 @@ import { isFinal } from "../../schema/job.ts";
 import { startAgent, type AgentProcess } from "../../tools/stack/agent-process.ts";
 import { ApiClient } from "../../tools/stack/api-client.ts";
 import { startAzurite } from "../../tools/stack/azurite.ts";
-import { waitFor, type ChildOptions } from "../../tools/stack/children.ts";
+import { waitFor } from "../../tools/stack/children.ts";
 import { startControlPlane, type ControlPlane } from "../../tools/stack/control-plane.ts";
 import { findPort } from "../../tools/stack/ports.ts";
 import { sha256 } from "./source-tree.ts";
 
-/** Root reads everything; an agent that must meet a file it cannot read runs as nobody. */
-const NOBODY = { uid: 65_534, gid: 65_534 };
+/** Root reads everything; an agent that must meet a file it cannot read goes without that right (util-linux). */
+const WITHOUT_OVERRIDE = [
+  "setpriv",
+  "--bounding-set=-dac_override,-dac_read_search",
+  "--inh-caps=-dac_override,-dac_read_search",
+];
 const FINAL_LIMIT_MS = 180_000;
 
 export class World {
@@ -55,7 +59,6 @@ export class World {
 
   static async start(): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), "migrate-e2e-"));
-    chmodSync(folder, 0o755);
     const azurite = await startAzurite({ dataDir: join(folder, "azurite") });
     const secret = () => randomBytes(32).toString("hex");
     const devSecret = secret();
@@ -92,15 +95,9 @@ export class World {
   /** An agent process; `name` is its folder below the world's. */
   runAgent(name: string, words: readonly string[], executable: string | null = null): AgentProcess {
     const stateDir = join(this.folder, name);
-    const user: Partial<Pick<ChildOptions, "user">> = process.getuid?.() === 0 ? { user: NOBODY } : {};
-    const home = join(this.folder, `${name}-home`);
-    for (const folder of [stateDir, home]) {
-      mkdirSync(folder, { recursive: true });
-      chmodSync(folder, 0o777);
-    }
-    const environment = { HOME: home, DENO_DIR: join(home, "deno") };
     const logFile = join(this.folder, `${name}.log`);
-    const agent = startAgent({ arguments: words, stateDir, logFile, executable, environment, ...user });
+    const wrapper = process.getuid?.() === 0 ? WITHOUT_OVERRIDE : [];
+    const agent = startAgent({ arguments: words, stateDir, logFile, executable, wrapper });
     this.#stops.push(() => agent.stop());
     return agent;
   }

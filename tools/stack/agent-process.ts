@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { AGENT_PERMISSIONS } from "../agent-permissions.ts";
 import { QUIET_VARIABLES, ROOT } from "../environment.ts";
-import { startChild, type Child, type ChildOptions } from "./children.ts";
+import { startChild, type Child } from "./children.ts";
 
 /** The binary itself: the package's wrapper would not hand signals on. */
 const DENO = join(ROOT, "node_modules/deno/deno");
@@ -15,17 +15,21 @@ export function startAgent(options: {
   readonly logFile: string;
   /** A compiled agent; null = from source. */
   readonly executable: string | null;
-  readonly user?: ChildOptions["user"];
+  /** A command that runs the agent, such as one that takes rights away from it. */
+  readonly wrapper?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
 }): AgentProcess {
   const words = [...options.arguments, "--state", options.stateDir];
   const fromSource = ["run", "--no-prompt", ...AGENT_PERMISSIONS, join(ROOT, "agent/main.ts"), ...words];
+  const [command = DENO, ...rest] = [
+    ...(options.wrapper ?? []),
+    ...(options.executable === null ? [DENO, ...fromSource] : [options.executable, ...words]),
+  ];
   return startChild({
-    command: options.executable ?? DENO,
-    arguments: options.executable === null ? fromSource : words,
+    command,
+    arguments: rest,
     folder: ROOT,
     environment: { ...QUIET_VARIABLES, ...options.environment },
     logFile: options.logFile,
-    ...(options.user === undefined ? {} : { user: options.user }),
   });
 }

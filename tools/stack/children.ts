@@ -33,8 +33,6 @@ export interface ChildOptions {
   readonly logFile: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly folder?: string;
-  /** Run as this user and group; only root can. */
-  readonly user?: { readonly uid: number; readonly gid: number };
   readonly stopLimitMs?: number;
 }
 
@@ -66,7 +64,6 @@ export function startChild(options: ChildOptions): Child {
     stdio: ["ignore", log, log],
     env: { ...process.env, ...options.environment },
     ...(options.folder === undefined ? {} : { cwd: options.folder }),
-    ...options.user,
   });
   closeSync(log);
   living.add(child);
