@@ -9,7 +9,6 @@ export type SourceKind = (typeof SOURCE_KINDS)[number];
 export type DestinationKind = (typeof DESTINATION_KINDS)[number];
 
 export const connectionKind = z.enum(["connection_string", "container_sas"]);
-export type ConnectionKind = z.infer<typeof connectionKind>;
 
 /** A grant lives at most this long where we sign it ourselves (`docs/spec.md`, G2). */
 export const GRANT_MINUTES_MAX = 60;

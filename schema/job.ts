@@ -116,7 +116,6 @@ export const NO_FILTERS: Filters = filters.parse({});
 export const jobSource = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("local"), path: localPath }),
 ]);
-export type JobSource = z.infer<typeof jobSource>;
 
 export const jobDestination = z.discriminatedUnion("kind", [
   z.strictObject({

@@ -161,7 +161,6 @@ export const ack = z.object({
   /** The progress taken last, per job. */
   progress: z.record(jobId, seq).optional(),
 });
-export type Ack = z.infer<typeof ack>;
 
 export const reportRate = z.object({ type: z.literal("report_rate"), seconds: z.int().min(1).max(3_600) });
 

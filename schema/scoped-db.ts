@@ -14,7 +14,6 @@ import type { SQLiteColumn, SQLiteTable, SQLiteUpdateSetSource } from "drizzle-o
 /** A table whose rows belong to an organization. */
 export type OrgTable = SQLiteTable & { orgId: SQLiteColumn };
 type Fields = Record<string, SQLiteColumn | SQL | SQL.Aliased>;
-type Row<Table extends OrgTable> = Table["$inferSelect"];
 type NewRow<Table extends OrgTable> = Omit<Table["$inferInsert"], "orgId">;
 
 interface Query {
@@ -83,20 +82,6 @@ export class ScopedDb {
       .update(table)
       .set(set)
       .where(and(eq(table.orgId, this.orgId), where));
-  }
-
-  /** Changes rows and gives them back as they are afterwards. */
-  async updateReturning<Table extends OrgTable>(
-    table: Table,
-    set: SQLiteUpdateSetSource<Table>,
-    where: SQL | undefined,
-  ): Promise<Row<Table>[]> {
-    const rows: unknown = await this.#db
-      .update(table)
-      .set(set)
-      .where(and(eq(table.orgId, this.orgId), where))
-      .returning();
-    return rows as Row<Table>[];
   }
 
   /** Writes together or not at all; resolves with the number of rows each one changed. */

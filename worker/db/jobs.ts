@@ -220,7 +220,9 @@ export function desiredOf(job: Job): Desired {
 
 /** Failed files of the job's present epoch; the cursor is the number of the last one seen. */
 export async function listFailures(db: ScopedDb, id: string, query: PageQuery): Promise<Page<FileFailure>> {
-  const { epoch } = await readJob(db, id);
+  const job = await db.first({ epoch: jobs.epoch }, jobs, { where: eq(jobs.id, id) });
+  if (job === null) throw notFound();
+  const { epoch } = job;
   const after = query.cursor === undefined ? -1 : Number(query.cursor);
   if (!Number.isSafeInteger(after)) throw invalid({ cursor: "Not a cursor of this list" });
   const rows = await db.select(

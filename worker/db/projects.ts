@@ -1,7 +1,7 @@
 import { and, desc, eq, sql } from "drizzle-orm";
 import type * as z from "zod";
 import type { Page, Project, projectCreate, projectUpdate } from "../../schema/api.ts";
-import type { ProjectType } from "../../schema/job.ts";
+import type { AccessTier } from "../../schema/job.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { clients, projects, storageConnections } from "../../schema/tables.ts";
 import { invalid, notFound } from "../problems.ts";
@@ -116,22 +116,19 @@ async function assertStorage(
   }
 }
 
-type ProjectRow = {
-  [Field in keyof typeof FIELDS]: unknown;
-} & Omit<Project, "storage" | "status" | "createdAt" | "updatedAt"> & {
-    type: ProjectType;
-    connectionId: string | null;
-    connectionName: string | null;
-    account: string | null;
-    container: string | null;
-    tier: "Hot" | "Cool" | "Cold" | "Archive" | null;
-    prefix: string | null;
-    cancelledAt: number | null;
-    createdAt: number;
-    updatedAt: number;
-    startedJobCount: number;
-    completedJobCount: number;
-  };
+type ProjectRow = Omit<Project, "storage" | "status" | "createdAt" | "updatedAt"> & {
+  connectionId: string | null;
+  connectionName: string | null;
+  account: string | null;
+  container: string | null;
+  tier: AccessTier | null;
+  prefix: string | null;
+  cancelledAt: number | null;
+  createdAt: number;
+  updatedAt: number;
+  startedJobCount: number;
+  completedJobCount: number;
+};
 
 function show(row: ProjectRow): Project {
   const { connectionId, connectionName, account, container, tier } = row;
