@@ -57,8 +57,8 @@ class ControlPlane {
     return Response.json(body, { headers: { Date: new Date(now).toUTCString() } });
   }
 
-  refuse(status: number, code: string): () => Response {
-    return () => Response.json({ error: "no", code, details: null }, { status });
+  refuse(status: number, code: string, sentence = "no"): () => Response {
+    return () => Response.json({ error: sentence, code, details: null }, { status });
   }
 
   async current(): Promise<string> {
@@ -148,6 +148,19 @@ Deno.test("[A24] a project without a storage connection fails the job, and is no
   await assert.rejects(plane.current(), isNoConnection);
   await assert.rejects(plane.current(), isNoConnection);
   assert.equal(plane.requests.length, 1);
+});
+
+Deno.test("[A24] storage that is refused for good fails the job with the control plane's sentence", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(plane.refuse(409, "STORAGE_DENIED", "The SAS has lapsed"));
+  await assert.rejects(
+    plane.current(),
+    (error) =>
+      error instanceof TransferError &&
+      error.problem.scope === "job" &&
+      error.problem.code === "DESTINATION_DENIED" &&
+      error.message === "The SAS has lapsed",
+  );
 });
 
 Deno.test("[A24] a grant for somewhere else fails the job with DESTINATION_REFUSED", async () => {

@@ -7,7 +7,7 @@
  */
 import type { Grant } from "../schema/connector.ts";
 import type { JobDestination } from "../schema/job.ts";
-import { JOB_ERRORS, type JobErrorCode } from "../schema/errors.ts";
+import type { JobErrorCode } from "../schema/errors.ts";
 import { ApiRefusal, ApiUnreachable, requestGrant } from "./api.ts";
 import { backoffMs } from "./backoff.ts";
 import type { AgentConfig } from "./config.ts";
@@ -111,11 +111,11 @@ export class Grants implements GrantProvider {
         };
       } catch (error) {
         if (!(error instanceof ApiRefusal) && !(error instanceof ApiUnreachable)) throw error;
-        const code = error instanceof ApiRefusal ? error.code : "UNREACHABLE";
-        const status = error instanceof ApiRefusal ? error.status : null;
+        const { status, code } = error instanceof ApiRefusal ? error : { status: null, code: "UNREACHABLE" };
         platform.log("grant_not_given", { jobId, epoch, status, code, tries });
         const final = PERMANENT[code];
-        if (final !== undefined) throw permanent(final, JOB_ERRORS[final], error);
+        // The control plane's own sentence says more than the code does.
+        if (final !== undefined) throw permanent(final, error.message, error);
         if (status === 404 || status === 409) {
           this.#input.onStale();
           await aborted(signal);

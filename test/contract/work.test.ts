@@ -611,7 +611,11 @@ describe("grants", () => {
       "update storage_connections set account = 'elsewhere' where id = ?",
       (await rebound(projectId)).connectionId,
     );
-    expect((await ask(id)).status).toBe(409);
+    // Not as "this run is over", which the agent takes for a quiet end: the job has to fail and say why.
+    expect(await ask(id)).toMatchObject({
+      status: 409,
+      body: { code: "STORAGE_DENIED", error: expect.stringContaining("storage has changed") },
+    });
     await run("update projects set connection_id = null where id = ?", projectId);
     expect((await ask(id)).body).toMatchObject({ code: "NO_AZURE_CONNECTION" });
   });

@@ -20,7 +20,7 @@ export async function makeGrant(
     (account.container ?? destination.container) !== destination.container
   ) {
     throw new Problem(
-      "CONFLICT",
+      "STORAGE_DENIED",
       "The project's storage has changed since this job was made; make a new job",
     );
   }
