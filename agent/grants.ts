@@ -55,7 +55,7 @@ export class Grants implements GrantProvider {
     this.#input = input;
   }
 
-  async current(signal: AbortSignal): Promise<Grant> {
+  current(signal: AbortSignal): Grant | Promise<Grant> {
     signal.throwIfAborted();
     if (this.#refused !== null) throw this.#refused;
     const held = this.#held;
@@ -63,7 +63,7 @@ export class Grants implements GrantProvider {
     if (held !== null && now < held.renewMs) return held.grant;
     const renewal = this.#renew(0);
     if (held !== null && now < held.endMs - GRANT_LEFT_MS_MIN) return held.grant;
-    return (await orAborted(renewal, signal)).grant;
+    return orAborted(renewal, signal).then(({ grant }) => grant);
   }
 
   async replace(stale: Grant, signal: AbortSignal): Promise<Grant> {

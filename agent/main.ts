@@ -25,7 +25,9 @@ import {
   type AgentConfig,
 } from "./config.ts";
 import { openDestination, openSource } from "./connectors/registry.ts";
+import { AccountGates } from "./engine/gate.ts";
 import { startRun } from "./engine/run.ts";
+import { Throttle } from "./engine/throttle.ts";
 import { Grants } from "./grants.ts";
 import { denoPlatform, makeFolder, readTextFile, writeTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
@@ -200,6 +202,10 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     platform,
     state,
     startRun,
+    shared: {
+      throttle: new Throttle(platform.clock),
+      gates: new AccountGates(platform.clock, platform.random),
+    },
     folders: { journals: `${folder}${SEPARATOR}jobs`, manifests: `${folder}${SEPARATOR}manifests` },
     refusal: ({ source }) => {
       const verdict = judgeSource(source.path, platform.disk, folder);

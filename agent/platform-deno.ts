@@ -6,6 +6,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import {
   ConnectError,
   DiskError,
@@ -25,8 +26,10 @@ import {
   type SqlValue,
   type Statement,
 } from "./platform.ts";
-import { nodeFetch } from "./node-fetch.ts";
+import { denoDigests } from "./digests-deno.ts";
 import { redact } from "./redact.ts";
+import { FetchTransport } from "./transport-fetch.ts";
+import { RawTransport } from "./transport-raw-deno.ts";
 
 /** A hub that sends more than this before anybody looks is not one of ours. */
 export const INBOX_TEXTS_MAX = 1_000;
@@ -60,8 +63,10 @@ export function denoPlatform(writeLine: (line: string) => void = writeToStderr):
         digest: () => new Uint8Array(hash.digest()),
       };
     },
-    // Deno's own knows the site's network; ours spares two copies of each block.
-    fetch: (url, init) => (NETWORK_VARIABLES.some(isSet) ? fetch(url, init) : nodeFetch(url, init)),
+    checksum: (text) => crc32(text),
+    digests: denoDigests,
+    transport: NETWORK_VARIABLES.some(isSet) ? new FetchTransport({ fetch }) : new RawTransport(),
+    fetch: (url, init) => fetch(url, init),
     connect,
     openDatabase,
     removeDatabase,
@@ -109,6 +114,11 @@ const denoDisk: Disk = {
     }),
   stat: (path) => onDisk(`look at "${path}"`, () => statOf(Deno.lstatSync(path))),
   open: openForReading,
+  openNow: (path) =>
+    openFile(
+      path,
+      onDisk(`open "${path}"`, () => Deno.openSync(path, { read: true })),
+    ),
   realPath: (path) => onDisk(`resolve "${path}"`, () => Deno.realPathSync(path)),
   create: createFile,
 };
@@ -117,28 +127,26 @@ async function openForReading(path: string): Promise<OpenFile> {
   const before = denoDisk.stat(path);
   // Before opening, because opening a pipe waits for its other end.
   if (before.kind !== "file") throw new DiskError("other", `Cannot open "${path}": it is not a regular file`);
-  let file: Deno.FsFile;
+  const opened = openFile(path, await onDiskAsync(`open "${path}"`, () => Deno.open(path, { read: true })));
   try {
-    file = await Deno.open(path, { read: true });
-  } catch (error) {
-    throw diskError(`open "${path}"`, error);
-  }
-  const stat = () => onDisk(`look at "${path}"`, () => statOf(file.statSync()));
-  try {
-    const opened = stat();
+    const { kind, device, inode } = opened.stat();
     // Deno cannot be told not to follow a link, so that is looked at afterwards: what was opened must be what was there.
-    if (opened.kind !== "file" || opened.device !== before.device || opened.inode !== before.inode) {
+    if (kind !== "file" || device !== before.device || inode !== before.inode)
       throw new DiskError("other", `Cannot open "${path}": it was replaced in the same moment`);
-    }
+    return opened;
   } catch (error) {
-    file.close();
+    opened.close();
     throw error;
   }
+}
+
+function openFile(path: string, file: Deno.FsFile): OpenFile {
+  const action = `read "${path}"`;
   let at = 0;
   return {
-    stat,
-    read: async (into, position) => {
-      try {
+    stat: () => onDisk(`look at "${path}"`, () => statOf(file.statSync())),
+    read: (into, position) =>
+      onDiskAsync(action, async () => {
         if (position !== at) at = await file.seek(position, Deno.SeekMode.Start);
         let filled = 0;
         while (filled < into.length) {
@@ -148,10 +156,14 @@ async function openForReading(path: string): Promise<OpenFile> {
           at += count;
         }
         return filled;
-      } catch (error) {
-        throw diskError(`read "${path}"`, error);
-      }
-    },
+      }),
+    readNow: (into, position) =>
+      onDisk(action, () => {
+        if (position !== at) at = file.seekSync(position, Deno.SeekMode.Start);
+        const count = file.readSync(into) ?? 0;
+        at += count;
+        return count;
+      }),
     close: () => file.close(),
   };
 }
@@ -198,6 +210,7 @@ function statOf(stat: Deno.FileInfo): FileStat {
     modifiedMs: stat.mtime?.getTime() ?? 0,
     device: stat.dev,
     inode: stat.ino,
+    changedMs: stat.ctime?.getTime() ?? null,
   };
 }
 
@@ -211,6 +224,14 @@ function kindOf(entry: { isFile: boolean; isDirectory: boolean; isSymlink: boole
 function onDisk<Value>(action: string, work: () => Value): Value {
   try {
     return work();
+  } catch (error) {
+    throw diskError(action, error);
+  }
+}
+
+async function onDiskAsync<Value>(action: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
   } catch (error) {
     throw diskError(action, error);
   }

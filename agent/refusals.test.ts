@@ -15,6 +15,7 @@ function diskWith(separator: "/" | "\\", links: Readonly<Record<string, string>>
     readFolder: missing,
     stat: missing,
     open: missing,
+    openNow: missing,
     create: missing,
     realPath: (path) => links[path] ?? path,
   };

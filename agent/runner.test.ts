@@ -7,7 +7,7 @@ import type { Run, RunInput, RunProgress } from "./engine/run.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { Runner, RUNS_MAX } from "./runner.ts";
 import { AgentState, type Wanted } from "./state.ts";
-import { settle, VirtualClock } from "./virtual.ts";
+import { settle, VirtualClock, virtualShared } from "./virtual.ts";
 
 const CONFIG: JobConfig = {
   type: "migrate_files",
@@ -113,6 +113,7 @@ class Agent implements Disposable {
         this.stale.push(onStale);
         return { source: {} as Source, destination: {} as Destination };
       },
+      shared: virtualShared(),
       folders: { journals: `${this.folder}/jobs`, manifests: `${this.folder}/manifests` },
     });
   }

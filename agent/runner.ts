@@ -17,7 +17,7 @@ import {
 import type { Applied, JobEvent, Result } from "../schema/protocol.ts";
 import { Bell } from "./bell.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
-import type { Run, RunInput, RunProgress } from "./engine/run.ts";
+import type { Run, RunInput, RunProgress, SharedLimits } from "./engine/run.ts";
 import type { Platform } from "./platform.ts";
 import { redact } from "./redact.ts";
 import type { Work } from "./session.ts";
@@ -38,6 +38,7 @@ export interface RunnerInput {
     source: Source;
     destination: Destination;
   };
+  readonly shared: SharedLimits;
   /** Folders that exist, without a separator at the end. */
   readonly folders: { readonly journals: string; readonly manifests: string };
 }
@@ -242,6 +243,7 @@ export class Runner implements Work {
         config: config.data,
         ...ends,
         platform,
+        shared: this.#input.shared,
         journalPath: this.#journalPath(job),
         manifestPath: `${this.#input.folders.manifests}${platform.disk.separator}${jobId}.${epoch}.jsonl`,
         tell: (event) => this.#tell(job, event),

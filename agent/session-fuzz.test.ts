@@ -19,7 +19,7 @@ import { ConnectError, type Clock, type Platform, type Random } from "./platform
 import { Runner } from "./runner.ts";
 import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
-import { ScriptedSocket, seededRandom, VirtualClock } from "./virtual.ts";
+import { ScriptedSocket, seededRandom, VirtualClock, virtualShared } from "./virtual.ts";
 
 const SEEDS_ALWAYS = 8;
 /** 22: the journal of a paused epoch that was replaced stayed. 169: a run that had let go took its job from the queue. */
@@ -276,6 +276,7 @@ class Machine {
       },
       refusal: () => null,
       connect: () => ({ source: {} as Source, destination: {} as Destination }),
+      shared: virtualShared(),
       folders: { journals: `${this.#folder}/jobs`, manifests: `${this.#folder}/manifests` },
     });
     runner.start();

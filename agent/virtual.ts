@@ -2,6 +2,9 @@
  * A world for tests: a clock that is moved by hand, chance from a seed, sockets whose other end the test holds. The
  * simulator runs the session with it; nothing here is part of the program.
  */
+import { AccountGates } from "./engine/gate.ts";
+import type { SharedLimits } from "./engine/run.ts";
+import { Throttle } from "./engine/throttle.ts";
 import type { Clock, LogFields, Platform, Random, Socket } from "./platform.ts";
 
 /** Time stands still but for `advance`. */
@@ -140,6 +143,11 @@ export interface Logged {
   readonly fields: LogFields;
 }
 
+/** The limits of an agent that has none. */
+export function virtualShared(clock: Clock = new VirtualClock()): SharedLimits {
+  return { throttle: new Throttle(clock), gates: new AccountGates(clock, seededRandom(1)) };
+}
+
 /** A platform with nothing but what is handed in; a call of the rest is a mistake of the test. */
 export function virtualPlatform(
   given: Partial<Platform> & { clock: Clock },
@@ -155,10 +163,14 @@ export function virtualPlatform(
       readFolder: missing("disk"),
       stat: missing("disk"),
       open: missing("disk"),
+      openNow: missing("disk"),
       realPath: missing("disk"),
       create: missing("disk"),
     },
     hash: missing("hash"),
+    checksum: missing("checksum"),
+    digests: missing("digests"),
+    transport: { send: missing("network"), close: () => undefined },
     fetch: missing("network"),
     connect: missing("network"),
     openDatabase: missing("database"),

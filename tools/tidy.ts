@@ -109,9 +109,9 @@ const FORBIDDEN_TEXT: readonly {
   { what: /innerHTML/i, why: "text is never HTML" },
   {
     what: /\bDeno\./,
-    why: "only main.ts and platform-deno.ts reach for Deno",
+    why: "only main.ts and the files of Deno reach for Deno",
     where: /^agent\//,
-    except: /^agent\/(main|platform-deno)\.ts$/,
+    except: /^agent\/(main|[\w-]+-deno)\.ts$/,
   },
   {
     what: /\bsystemDb\b/,

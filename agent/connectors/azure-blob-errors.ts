@@ -3,13 +3,14 @@
  * Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
  */
 import type { FileFailureCode, JobErrorCode } from "../../schema/errors.ts";
+import type { TransportError } from "../transport.ts";
 import { type RetryAdvice, TransferError } from "./connector.ts";
 
 /** An answer that was not the expected one. `code` is empty where the service gave none. */
 export interface Failure {
   readonly status: number;
   readonly code: string;
-  readonly headers: Headers;
+  header(name: string): string | null;
 }
 
 export class BlobError extends TransferError {
@@ -68,6 +69,11 @@ const BY_CODE: Readonly<
     words: "the request is too large",
   },
   // The bytes were damaged on their way; they are still in our buffer.
+  Crc64Mismatch: {
+    problem: file("destination_error"),
+    retry: { kind: "backoff", afterMs: null },
+    words: "what arrived is not what was sent",
+  },
   Md5Mismatch: {
     problem: file("destination_error"),
     retry: { kind: "backoff", afterMs: null },
@@ -126,7 +132,9 @@ export function errorOf(failure: Failure, path: string | null, nowMs: number): B
     );
   const known = BY_CODE[code];
   if (known !== undefined) return make(known.problem, known.retry, known.words);
-  const afterMs = readRetryAfter(failure.headers.get("retry-after"), nowMs);
+  // By the service's own clock, where it tells it: ours may be wrong.
+  const theirMs = Date.parse(failure.header("date") ?? "");
+  const afterMs = readRetryAfter(failure.header("retry-after"), Number.isNaN(theirMs) ? nowMs : theirMs);
   if (status === 401 || status === 403)
     return make(job("DESTINATION_DENIED"), { kind: "new_grant" }, "access is denied");
   if (status === 429 || status === 503 || code === "OperationTimedOut") {
@@ -139,20 +147,14 @@ export function errorOf(failure: Failure, path: string | null, nowMs: number): B
   if (status >= 300 && status < 400)
     return make(job("DESTINATION_REFUSED"), NEVER, "the answer leads to another address");
   // Someone on the way, such as a proxy that wants a sign-in.
-  if (!failure.headers.has("x-ms-request-id")) return notFromService(status);
+  if (failure.header("x-ms-request-id") === null) return notFromService(status);
   return make(file("destination_error"), NEVER, "the service refused it");
 }
 
-/** No answer at all. The cause's own message may hold the address, so it is not kept. */
-export function transportError(error: unknown): BlobError {
-  const reason =
-    error instanceof Error
-      ? error.message.replace(/\(?\bhttps?:\/\/\S*/g, "").trim()
-      : "the connection failed";
-  return new BlobError("", file("destination_unreachable"), `Cannot reach the storage account: ${reason}`, {
-    kind: "backoff",
-    afterMs: null,
-  });
+/** No answer at all. */
+export function transportError(error: TransportError): BlobError {
+  const message = `Cannot reach the storage account: ${error.message}`;
+  return new BlobError("", file("destination_unreachable"), message, { kind: "backoff", afterMs: null });
 }
 
 /** An answer that no blob service gives: a captive portal, a proxy. */
@@ -169,8 +171,8 @@ export function notFromService(status?: number): BlobError {
   );
 }
 
-function requestId({ headers }: Failure): string {
-  const id = headers.get("x-ms-request-id");
+function requestId(failure: Failure): string {
+  const id = failure.header("x-ms-request-id");
   return id === null ? "" : `request ${id}`;
 }
 

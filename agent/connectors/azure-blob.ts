@@ -1,15 +1,20 @@
 /**
  * A container of Azure Blob Storage, or an emulator of it, reached with a SAS.
  *
- * The SAS is the query of every address, so no address ever gets into a message, a log line or a `cause`. Bodies of
- * answers are always read or cancelled, or the connection would be lost to later requests. Facts and error codes are those of
+ * The SAS is the query of every address, so no address ever gets into a message, a log line or a `cause`. Facts and error
+ * codes are those of
  * https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api.
  */
 import type { Grant } from "../../schema/connector.ts";
-import type { JobConfig } from "../../schema/job.ts";
+import type { AccessTier, JobConfig } from "../../schema/job.ts";
+import type { ChecksumKind } from "../digests.ts";
 import type { Platform } from "../platform.ts";
+import { type HttpAnswer, NO_BYTES, TransportError } from "../transport.ts";
 import { BlobError, errorOf, type Failure, notFromService, transportError } from "./azure-blob-errors.ts";
 import {
+  type Body,
+  type CallOptions,
+  type Checksum,
   type Condition,
   type Destination,
   type EntryMetadata,
@@ -18,6 +23,7 @@ import {
   type HeldBlock,
   type HeldPage,
   type Limits,
+  type Named,
   TransferError,
 } from "./connector.ts";
 import { encodeXml, parseXml, type XmlElement, XmlError } from "./xml.ts";
@@ -31,22 +37,25 @@ const LIMITS: Limits = {
   wholeBytesMax: 64 * MEBIBYTE,
 };
 const NAME_LENGTH_MAX = 1_024;
-const NAME_SEGMENTS_MAX = 254;
 const LIST_COUNT_MAX = 5_000;
-/** An error's body is a few hundred bytes; a proxy's may be a page. */
+/** An error's body is a few hundred bytes; a proxy's may be a page, which nobody reads here. */
 const ERROR_BYTES_MAX = 65_536;
+const NO_PACE = null;
+const decoder = new TextDecoder();
 
 type AzureBlobConfig = Extract<JobConfig["destination"], { kind: "azure_blob" }>;
 type Query = Readonly<Record<string, string>>;
 type Headers = Readonly<Record<string, string>>;
 
 interface Request {
-  readonly method: "GET" | "HEAD" | "PUT";
+  readonly method: "GET" | "HEAD" | "PUT" | "DELETE";
   /** Null for the container itself. */
   readonly path: string | null;
   readonly query: Query;
   readonly headers: Headers;
-  readonly body: Uint8Array | null;
+  readonly body: Pick<Body, "bytes" | "headroomBytes"> | null;
+  /** Where the answer's body is put, if it fits. */
+  readonly into?: Uint8Array;
   /** The only status that means that it was done. */
   readonly expected: number;
 }
@@ -59,6 +68,11 @@ export class AzureBlobDestination implements Destination {
   readonly #prefix: string;
   /** The grant that the service refused last. */
   #refused: Grant | null = null;
+  /**
+   * The service computes CRC64 in hardware and MD5 at a cost that we share; the emulator needs three times as long for
+   * CRC64, because it does that in JavaScript. Which of them answers, it says itself.
+   */
+  checksumKind: ChecksumKind = "crc64";
 
   constructor(config: AzureBlobConfig, grants: GrantProvider, platform: Platform) {
     this.#platform = platform;
@@ -66,33 +80,21 @@ export class AzureBlobDestination implements Destination {
     this.#prefix = config.prefix === "" ? "" : `${config.prefix}/`;
   }
 
-  async ready(signal: AbortSignal): Promise<void> {
-    await this.#grant(signal);
+  ready(signal: AbortSignal): undefined | Promise<void> {
+    const grant = this.#grant(signal);
+    return grant instanceof Promise ? grant.then(() => {}) : undefined;
   }
 
-  refusal(path: string): string | null {
-    const name = this.name(path);
-    if (!name.isWellFormed()) return `Cannot store "${path.toWellFormed()}": its name is not valid Unicode`;
+  name(path: string): Named {
+    const name = this.#prefix + path;
+    const refused = (why: string): Named => ({
+      kind: "refused",
+      reason: `Cannot store "${path.toWellFormed()}": ${why}`,
+    });
+    if (!name.isWellFormed()) return refused("its name is not valid Unicode");
     if (name.length > NAME_LENGTH_MAX)
-      return `Cannot store "${path}": with its folders it is longer than ${NAME_LENGTH_MAX} characters`;
-    const segments = name.split("/");
-    if (segments.length > NAME_SEGMENTS_MAX)
-      return `Cannot store "${path}": it is in more than ${NAME_SEGMENTS_MAX} folders`;
-    // Addresses are cleaned of these segments on their way, so that another name would be written.
-    if (segments.some((segment) => segment === "" || segment === "." || segment === ".."))
-      return `Cannot store "${path}": it is no plain path`;
-    // The service takes it for a slash, so that two files would become one blob.
-    if (name.includes("\\"))
-      return `Cannot store "${path}": its name has a backslash, which the service takes for a folder`;
-    // Refused in practice: https://github.com/Azure/azure-storage-azcopy/issues/2421
-    if (/[\u0000-\u001f\u007f\u0081\u008d\u008f\u0090\u009d\ue000\ufffe\uffff]/.test(name)) {
-      return `Cannot store "${path}": its name has characters that the service refuses`;
-    }
-    return null;
-  }
-
-  name(path: string): string {
-    return this.#prefix + path;
+      return refused(`with its folders it is longer than ${NAME_LENGTH_MAX} characters`);
+    return { kind: "named", name, mapped: false };
   }
 
   async page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {
@@ -104,11 +106,11 @@ export class AzureBlobDestination implements Destination {
     };
     if (this.#prefix !== "") query["prefix"] = this.#prefix;
     if (cursor !== null) query["marker"] = cursor;
-    const response = await this.#send(
+    const answer = await this.#send(
       { method: "GET", path: null, query, headers: {}, body: null, expected: 200 },
-      signal,
+      { signal, pace: NO_PACE },
     );
-    const root = await readXml(response, "EnumerationResults");
+    const root = readXml(answer, "EnumerationResults");
     const blobs = root.child("Blobs")?.children.filter((child) => child.name === "Blob") ?? [];
     const next = root.textOf("NextMarker");
     return { items: blobs.map((blob) => this.#readListed(blob)), cursor: next === "" ? null : next };
@@ -116,66 +118,51 @@ export class AzureBlobDestination implements Destination {
 
   async find(path: string, signal: AbortSignal): Promise<Held | null> {
     const request: Request = { method: "HEAD", path, query: {}, headers: {}, body: null, expected: 200 };
-    const response = await orNull(this.#send(request, signal), ["BlobNotFound"]);
-    if (response === null) return null;
-    await response.body?.cancel();
-    const { headers } = response;
+    const answer = await orNull(this.#send(request, { signal, pace: NO_PACE }), ["BlobNotFound"]);
+    if (answer === null) return null;
     return {
       path,
-      sizeBytes: Number(headers.get("content-length")),
-      etag: plainTag(headers.get("etag")),
-      sha256: headers.get("x-ms-meta-sha256"),
-      modifiedMs: readTime(headers.get("x-ms-meta-mtime")),
+      sizeBytes: Number(answer.header("content-length")),
+      etag: plainTag(answer.header("etag")),
+      sha256: answer.header("x-ms-meta-sha256"),
+      modifiedMs: readTime(answer.header("x-ms-meta-mtime")),
+      archived: answer.header("x-ms-access-tier") === "Archive",
     };
   }
 
   async writeWhole(
     path: string,
-    bytes: Uint8Array,
-    metadata: EntryMetadata & { md5: Uint8Array },
+    body: Body,
+    metadata: EntryMetadata,
     condition: Condition,
-    signal: AbortSignal,
+    options: CallOptions,
   ): Promise<{ etag: string }> {
-    const headers = {
-      ...metadataHeaders(metadata),
-      ...conditionHeaders(condition),
-      "x-ms-blob-type": "BlockBlob",
-      "content-md5": metadata.md5.toBase64(),
-    };
-    return await this.#put({ path, query: {}, headers, body: bytes }, signal);
+    const headers: Record<string, string> = { "x-ms-blob-type": "BlockBlob" };
+    describe(headers, metadata);
+    require(headers, condition);
+    check(headers, body.checksum);
+    return await this.#put({ path, query: {}, headers, body }, options);
   }
 
-  async writeBlock(
-    path: string,
-    id: string,
-    bytes: Uint8Array,
-    md5: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await this.#put(
-      {
-        path,
-        query: { comp: "block", blockid: id },
-        headers: { "content-md5": md5.toBase64() },
-        body: bytes,
-      },
-      signal,
-    );
+  async writeBlock(path: string, id: string, body: Body, options: CallOptions): Promise<void> {
+    const headers: Record<string, string> = {};
+    check(headers, body.checksum);
+    await this.#put({ path, query: { comp: "block", blockid: id }, headers, body }, options);
   }
 
   async stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]> {
-    const response = await orNull(this.#blockList(path, "uncommitted", signal), ["BlobNotFound"]);
-    return response === null ? [] : readBlocks(await readXml(response, "BlockList"), "UncommittedBlocks");
+    const answer = await orNull(this.#blockList(path, "uncommitted", signal), ["BlobNotFound"]);
+    return answer === null ? [] : readBlocks(readXml(answer, "BlockList"), "UncommittedBlocks");
   }
 
   async committedBlocks(
     path: string,
     signal: AbortSignal,
   ): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
-    const response = await orNull(this.#blockList(path, "committed", signal), ["BlobArchived"]);
-    if (response === null) return null;
-    const etag = plainTag(response.headers.get("etag"));
-    return { etag, blocks: readBlocks(await readXml(response, "BlockList"), "CommittedBlocks") };
+    const answer = await orNull(this.#blockList(path, "committed", signal), ["BlobArchived"]);
+    if (answer === null) return null;
+    const etag = plainTag(answer.header("etag"));
+    return { etag, blocks: readBlocks(readXml(answer, "BlockList"), "CommittedBlocks") };
   }
 
   async commit(
@@ -186,81 +173,136 @@ export class AzureBlobDestination implements Destination {
     signal: AbortSignal,
   ): Promise<{ etag: string }> {
     const list = blockIds.map((id) => `<Latest>${encodeXml(id)}</Latest>`).join("");
-    const body = new TextEncoder().encode(
+    const bytes = new TextEncoder().encode(
       `<?xml version="1.0" encoding="utf-8"?><BlockList>${list}</BlockList>`,
     );
     const md5 = this.#platform.hash("md5");
-    md5.update(body);
+    md5.update(bytes);
+    const headers: Record<string, string> = {};
+    describe(headers, metadata);
+    require(headers, condition);
+    // That of the list, which the service checks.
+    check(headers, { kind: "md5", value: md5.digest() });
+    const body = { bytes, headroomBytes: 0 };
+    return await this.#put({ path, query: { comp: "blocklist" }, headers, body }, { signal, pace: NO_PACE });
+  }
+
+  async read(
+    path: string,
+    {
+      etag,
+      fromBytes,
+      into,
+    }: { readonly etag: string; readonly fromBytes: number; readonly into: Uint8Array },
+    options: CallOptions,
+  ): Promise<void> {
     const headers = {
-      ...metadataHeaders(metadata),
-      ...conditionHeaders(condition),
-      ...(metadata.md5 === null ? {} : { "x-ms-blob-content-md5": metadata.md5.toBase64() }),
-      // That of the list, which the service checks.
-      "content-md5": md5.digest().toBase64(),
+      "if-match": `"${etag}"`,
+      "x-ms-range": `bytes=${fromBytes}-${fromBytes + into.length - 1}`,
     };
-    return await this.#put({ path, query: { comp: "blocklist" }, headers, body }, signal);
+    const answer = await this.#send(
+      { method: "GET", path, query: {}, headers, body: null, into, expected: 206 },
+      options,
+    );
+    if (answer.body.length !== into.length) throw notFromService(206);
+    if (answer.body.buffer !== into.buffer || answer.body.byteOffset !== into.byteOffset)
+      into.set(answer.body);
+  }
+
+  async setTier(path: string, tier: AccessTier, etag: string, signal: AbortSignal): Promise<void> {
+    // The service takes no If-Match here (learn.microsoft.com, "Set Blob Tier"), so the version is asked for first.
+    const held = await this.find(path, signal);
+    if (held === null || held.etag !== etag) throw replaced(path);
+    const headers = { "x-ms-access-tier": tier };
+    const request: Request = {
+      method: "PUT",
+      path,
+      query: { comp: "tier" },
+      headers,
+      body: null,
+      expected: 200,
+    };
+    await this.#send(request, { signal, pace: NO_PACE });
+  }
+
+  async remove(path: string, etag: string, signal: AbortSignal): Promise<void> {
+    const headers = { "if-match": `"${etag}"` };
+    const request: Request = { method: "DELETE", path, query: {}, headers, body: null, expected: 202 };
+    await this.#send(request, { signal, pace: NO_PACE });
   }
 
   // --- requests ----------------------------------------------------------------------------------------------------
 
   async #put(
     request: Pick<Request, "path" | "query" | "headers" | "body">,
-    signal: AbortSignal,
+    options: CallOptions,
   ): Promise<{ etag: string }> {
-    const response = await this.#send({ method: "PUT", expected: 201, ...request }, signal);
-    await response.body?.cancel();
-    return { etag: plainTag(response.headers.get("etag")) };
+    const answer = await this.#send({ method: "PUT", expected: 201, ...request }, options);
+    return { etag: plainTag(answer.header("etag")) };
   }
 
-  #blockList(path: string, kind: "committed" | "uncommitted", signal: AbortSignal): Promise<Response> {
+  #blockList(path: string, kind: "committed" | "uncommitted", signal: AbortSignal): Promise<HttpAnswer> {
     const query = { comp: "blocklist", blocklisttype: kind };
-    return this.#send({ method: "GET", path, query, headers: {}, body: null, expected: 200 }, signal);
+    return this.#send(
+      { method: "GET", path, query, headers: {}, body: null, expected: 200 },
+      { signal, pace: NO_PACE },
+    );
   }
 
   /** One request. An answer other than the expected becomes a {@link TransferError}. */
-  async #send(request: Request, signal: AbortSignal): Promise<Response> {
-    const grant = await this.#grant(signal);
-    const response = await this.#fetch(grant, request, signal);
-    if (response.status === request.expected && response.headers.has("x-ms-version")) return response;
-    if (response.status === request.expected) {
-      await response.body?.cancel();
-      throw notFromService();
-    }
-    const error = errorOf(await readFailure(response), request.path, this.#platform.clock.now());
+  async #send(request: Request, options: CallOptions): Promise<HttpAnswer> {
+    const granted = this.#grant(options.signal);
+    const grant = granted instanceof Promise ? await granted : granted;
+    const answer = await this.#exchange(grant, request, options);
+    if (answer.header("server")?.startsWith("Azurite") === true) this.checksumKind = "md5";
+    if (answer.status === request.expected && answer.header("x-ms-version") !== null) return answer;
+    if (answer.status === request.expected) throw notFromService();
+    const error = errorOf(readFailure(answer), request.path, this.#platform.clock.now());
     if (error.retry.kind === "new_grant") this.#refused = grant;
     throw error;
   }
 
-  async #fetch(grant: Grant, request: Request, signal: AbortSignal): Promise<Response> {
-    const platform = this.#platform;
-    const name = request.path === null ? "" : `/${encodePath(this.name(request.path))}`;
-    const query = Object.entries(request.query)
-      .map(([key, value]) => `${key}=${encodeURIComponent(value)}&`)
-      .join("");
+  async #exchange(grant: Grant, request: Request, { signal, pace }: CallOptions): Promise<HttpAnswer> {
+    const { method, path, body, into = null } = request;
+    const name = path === null ? "" : `/${encodePath(this.#blobName(path))}`;
+    let query = "";
+    for (const key in request.query) query += `${key}=${encodeURIComponent(request.query[key] as string)}&`;
     try {
-      return await platform.fetch(`${grant.containerUrl}${name}?${query}${grant.sas}`, {
-        method: request.method,
-        headers: {
-          ...request.headers,
-          "x-ms-version": API_VERSION,
-          "x-ms-date": new Date(platform.clock.now()).toUTCString(),
-          "x-ms-client-request-id": platform.random.bytes(16).toHex(),
+      return await this.#platform.transport.send(
+        {
+          method,
+          url: `${grant.containerUrl}${name}?${query}${grant.sas}`,
+          headers: { ...request.headers, "x-ms-version": API_VERSION },
+          body: body?.bytes ?? (method === "PUT" ? NO_BYTES : null),
+          headroomBytes: body?.headroomBytes ?? 0,
+          into,
         },
-        ...(request.body === null ? {} : { body: request.body as Uint8Array<ArrayBuffer> }),
-        // A storage service never sends us elsewhere; whoever does is not one.
-        redirect: "manual",
-        signal,
-      });
+        { signal, pace },
+      );
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      throw transportError(error);
+      if (error instanceof TransportError) throw transportError(error);
+      throw error;
     }
   }
 
-  async #grant(signal: AbortSignal): Promise<Grant> {
-    const grant = await this.#grants.current(signal);
+  #blobName(path: string): string {
+    const named = this.name(path);
+    if (named.kind === "named") return named.name;
+    throw new TransferError({ scope: "file", code: "name_refused" }, named.reason, {
+      retry: { kind: "never" },
+    });
+  }
+
+  #grant(signal: AbortSignal): Grant | Promise<Grant> {
+    const current = this.#grants.current(signal);
+    if (current instanceof Promise) return current.then((grant) => this.#unlessRefused(grant, signal));
+    return this.#unlessRefused(current, signal);
+  }
+
+  #unlessRefused(grant: Grant, signal: AbortSignal): Grant | Promise<Grant> {
     if (this.#refused === null || grant.sas !== this.#refused.sas) return grant;
-    return await this.#grants.replace(grant, signal);
+    return this.#grants.replace(grant, signal);
   }
 
   #readListed(blob: XmlElement): Held {
@@ -278,6 +320,7 @@ export class AzureBlobDestination implements Destination {
       etag: plainTag(properties?.textOf("Etag") ?? null),
       sha256: metadata.get("sha256") ?? null,
       modifiedMs: readTime(metadata.get("mtime") ?? null),
+      archived: properties?.textOf("AccessTier") === "Archive",
     };
   }
 }
@@ -286,23 +329,41 @@ function encodePath(name: string): string {
   return name.split("/").map(encodeURIComponent).join("/");
 }
 
-function metadataHeaders(metadata: EntryMetadata): Headers {
+function describe(headers: Record<string, string>, metadata: EntryMetadata): void {
+  headers["x-ms-blob-content-type"] = metadata.contentType;
+  headers["x-ms-access-tier"] = metadata.tier;
+  headers["x-ms-meta-sha256"] = metadata.sha256;
   const modified = new Date(metadata.modifiedMs);
-  return {
-    "x-ms-blob-content-type": metadata.contentType,
-    "x-ms-access-tier": metadata.tier,
-    "x-ms-meta-sha256": metadata.sha256,
-    ...(Number.isNaN(modified.getTime()) ? {} : { "x-ms-meta-mtime": modified.toISOString() }),
-  };
+  if (!Number.isNaN(modified.getTime())) headers["x-ms-meta-mtime"] = modified.toISOString();
 }
 
-function conditionHeaders(condition: Condition): Headers {
+function require(headers: Record<string, string>, condition: Condition): void {
   switch (condition.kind) {
     case "absent":
-      return { "if-none-match": "*" };
+      headers["if-none-match"] = "*";
+      return;
     case "matches":
-      return { "if-match": `"${condition.etag}"` };
+      headers["if-match"] = `"${condition.etag}"`;
+      return;
   }
+}
+
+/** The service refuses both at once. */
+function check(headers: Record<string, string>, { kind, value }: Checksum): void {
+  switch (kind) {
+    case "crc64":
+      headers["x-ms-content-crc64"] = value.toBase64();
+      return;
+    case "md5":
+      headers["content-md5"] = value.toBase64();
+      return;
+  }
+}
+
+function replaced(path: string): TransferError {
+  return new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, {
+    retry: { kind: "never" },
+  });
 }
 
 /** Headers have it in quotes, listings without. */
@@ -322,41 +383,35 @@ function readBlocks(list: XmlElement, kind: "CommittedBlocks" | "UncommittedBloc
   }));
 }
 
-async function readXml(response: Response, rootName: string): Promise<XmlElement> {
+function readXml(answer: HttpAnswer, rootName: string): XmlElement {
   try {
-    const root = parseXml(await response.text());
+    const root = parseXml(decoder.decode(answer.body));
     if (root.name !== rootName) throw notFromService();
     return root;
   } catch (error) {
     if (error instanceof XmlError) throw notFromService();
-    throw error instanceof TransferError || isAbort(error) ? error : transportError(error);
+    throw error;
   }
 }
 
-function isAbort(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "AbortError";
-}
-
-async function readFailure(response: Response): Promise<Failure> {
-  const { status, headers } = response;
-  const code = headers.get("x-ms-error-code");
+function readFailure(answer: HttpAnswer): Failure {
+  const { status } = answer;
+  const header = (name: string) => answer.header(name);
   // Over HEAD the code is in the header only.
-  if (code !== null || Number(headers.get("content-length")) > ERROR_BYTES_MAX) {
-    await response.body?.cancel();
-    return { status, code: code ?? "", headers };
-  }
+  const code = header("x-ms-error-code");
+  if (code !== null || answer.body.length > ERROR_BYTES_MAX) return { status, code: code ?? "", header };
   try {
-    return { status, code: parseXml(await response.text()).textOf("Code"), headers };
+    return { status, code: parseXml(decoder.decode(answer.body)).textOf("Code"), header };
   } catch {
     // A proxy's page, or nothing at all: the status has to tell.
-    return { status, code: "", headers };
+    return { status, code: "", header };
   }
 }
 
 /** Null when the service answers with one of these codes. */
-async function orNull(response: Promise<Response>, codes: readonly string[]): Promise<Response | null> {
+async function orNull(answer: Promise<HttpAnswer>, codes: readonly string[]): Promise<HttpAnswer | null> {
   try {
-    return await response;
+    return await answer;
   } catch (error) {
     if (error instanceof BlobError && codes.includes(error.serviceCode)) return null;
     throw error;

@@ -8,12 +8,16 @@
 import type { Grant } from "../../schema/connector.ts";
 import type { FileFailureCode, JobErrorCode } from "../../schema/errors.ts";
 import type { AccessTier } from "../../schema/job.ts";
+import type { ChecksumKind } from "../digests.ts";
+import type { Pace } from "../transport.ts";
 
 /** A file of the source. `path` is relative to the source's root, with `/` between its segments. */
 export interface Entry {
   readonly path: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** Which file it was when it was listed, in whatever words the source knows it by; null where it has none. */
+  readonly identity: string | null;
 }
 
 /** What a source's listing holds besides files to move. */
@@ -37,12 +41,31 @@ export interface ListedPage {
 
 export interface Source {
   /**
-   * Lists everything below the root, once each, in bounded memory, giving way to the event loop. The last page, and only
-   * it, has no cursor. Throws a job-wide error when the root is unusable.
+   * Lists everything below the root, once each, in ordinal order of the paths (as `<` compares strings), in bounded memory,
+   * giving way to the event loop. A page holds at most {@link LISTED_PAGE_ITEMS_MAX} items. The last page, and only it, has
+   * no cursor. Throws a job-wide error when the root is unusable.
    */
   list(options: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage>;
-  /** Opens an entry for one read from front to end. Throws `source_vanished`, `source_denied`, `source_unreadable`. */
+  /**
+   * Reads a small entry in one go into `into`, and makes sure that it was the same before and after. Null when it is larger
+   * than `into` by now. Throws `source_vanished`, `source_denied`, `source_unreadable`, `source_locked`, `source_changing`.
+   * Answers without a promise where the source is quick enough to be asked that way.
+   */
+  readWhole(
+    entry: Entry,
+    into: Uint8Array,
+    signal: AbortSignal,
+  ): WholeRead | null | Promise<WholeRead | null>;
+  /** Opens an entry for one read from front to end. Throws what `readWhole` throws. */
   open(entry: Entry, signal: AbortSignal): Promise<Reading>;
+}
+
+export const LISTED_PAGE_ITEMS_MAX = 1_000;
+
+/** An entry that was read whole: as it was before, while and after. */
+export interface WholeRead {
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
 }
 
 /** One pass over one entry. */
@@ -60,6 +83,20 @@ export interface Reading {
   close(): void;
 }
 
+/** A body in memory. */
+export interface Body {
+  readonly bytes: Uint8Array;
+  /** Bytes right in front of `bytes`, in its own buffer, that may be overwritten on the way out. */
+  readonly headroomBytes: number;
+  /** Of `bytes`; the service checks it on arrival. */
+  readonly checksum: Checksum;
+}
+
+export interface Checksum {
+  readonly kind: ChecksumKind;
+  readonly value: Uint8Array;
+}
+
 /** What a destination can hold. */
 export interface Limits {
   readonly blockBytesMax: number;
@@ -71,11 +108,15 @@ export interface Limits {
 /** How a committed entry is described at the destination. */
 export interface EntryMetadata {
   readonly sha256: string;
-  readonly md5: Uint8Array | null;
   readonly modifiedMs: number;
   readonly tier: AccessTier;
   readonly contentType: string;
 }
+
+/** What a destination calls an entry. `mapped`: not by its path as it is, because the destination cannot hold that. */
+export type Named =
+  | { readonly kind: "named"; readonly name: string; readonly mapped: boolean }
+  | { readonly kind: "refused"; readonly reason: string };
 
 /** What may be there already: nothing, or exactly the version with this tag. */
 export type Condition = { readonly kind: "absent" } | { readonly kind: "matches"; readonly etag: string };
@@ -88,6 +129,8 @@ export interface Held {
   /** Null when it was not written by us. */
   readonly sha256: string | null;
   readonly modifiedMs: number | null;
+  /** It is in a tier from which it can neither be read nor replaced. */
+  readonly archived: boolean;
 }
 
 export interface HeldPage {
@@ -101,37 +144,41 @@ export interface HeldBlock {
   readonly sizeBytes: number;
 }
 
+/** What a call is given besides its arguments. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** Lets bodies through; null = as fast as it goes. */
+  readonly pace: Pace | null;
+}
+
 export interface Destination {
   readonly limits: Limits;
+  /** Which checksum its service checks at the least cost. May change until the first answer came. */
+  readonly checksumKind: ChecksumKind;
   /**
    * Gets what calls need beforehand, such as a credential. May wait long where a call may not: no limit runs, and nothing
-   * is counted. Asked before each call.
+   * is counted. Asked before each call; answers without a promise when all is there.
    */
-  ready(signal: AbortSignal): Promise<void>;
-  /** Reason why this path cannot be stored, or null. */
-  refusal(path: string): string | null;
-  /** What the destination calls it: for the manifest. No two paths have one name. */
-  name(path: string): string;
-  /** What is there now, page by page, in ordinal order of the paths. A page may be empty and yet have a cursor. */
+  ready(signal: AbortSignal): void | Promise<void>;
+  /** What the destination calls a path, for good; or why it cannot hold it. No two paths have one name. */
+  name(path: string): Named;
+  /**
+   * What is there now, page by page, in ordinal order of the paths. A page may be empty and yet have a cursor. What is
+   * named otherwise than its path stands under its name's place in the order.
+   */
   page(cursor: string | null, signal: AbortSignal): Promise<HeldPage>;
   /** One path, or null. */
   find(path: string, signal: AbortSignal): Promise<Held | null>;
-  /** Writes a whole entry in one request. `md5` is that of `bytes`, which the service checks. */
+  /** Writes a whole entry in one request. */
   writeWhole(
     path: string,
-    bytes: Uint8Array,
-    metadata: EntryMetadata & { md5: Uint8Array },
+    body: Body,
+    metadata: EntryMetadata,
     condition: Condition,
-    signal: AbortSignal,
+    options: CallOptions,
   ): Promise<{ etag: string }>;
-  /** Writes one block; twice is once. `md5` is that of `bytes`, which the service checks. */
-  writeBlock(
-    path: string,
-    id: string,
-    bytes: Uint8Array,
-    md5: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void>;
+  /** Writes one block; twice is once. */
+  writeBlock(path: string, id: string, body: Body, options: CallOptions): Promise<void>;
   /** The blocks that wait for a commit, those of other attempts too. */
   stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]>;
   /** The blocks the committed entry is made of, in order, with its tag. Null when the service does not tell (archived). */
@@ -147,6 +194,16 @@ export interface Destination {
     condition: Condition,
     signal: AbortSignal,
   ): Promise<{ etag: string }>;
+  /** Reads back a run of an entry's bytes, of the version with this tag and no other, into `into`. */
+  read(
+    path: string,
+    range: { readonly etag: string; readonly fromBytes: number; readonly into: Uint8Array },
+    options: CallOptions,
+  ): Promise<void>;
+  /** Moves the version with this tag to a tier. Its tag stays. */
+  setTier(path: string, tier: AccessTier, etag: string, signal: AbortSignal): Promise<void>;
+  /** Removes the version with this tag, so that what cannot be replaced can be written anew. */
+  remove(path: string, etag: string, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -154,8 +211,8 @@ export interface Destination {
  * {@link TransferError} when it refuses.
  */
 export interface GrantProvider {
-  /** A grant that is good for some minutes yet; renewed at half its life. */
-  current(signal: AbortSignal): Promise<Grant>;
+  /** A grant that is good for some minutes yet; renewed at half its life. Without a promise when there is one. */
+  current(signal: AbortSignal): Grant | Promise<Grant>;
   /** The service refused `stale`: get another. When that happened already, the one that is current. */
   replace(stale: Grant, signal: AbortSignal): Promise<Grant>;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { denoPlatform } from "../platform-deno.ts";
 import { type Disk, DiskError, type Platform } from "../platform.ts";
-import { type Listed, TransferError } from "./connector.ts";
+import { type Listed, LISTED_PAGE_ITEMS_MAX, type ListedPage, TransferError } from "./connector.ts";
 import { sourceContract } from "./contract.ts";
 import { LocalSource } from "./local.ts";
 
@@ -158,13 +158,17 @@ Deno.test("[O4] a folder or a file that was swapped for a link since is not foll
   const source = new LocalSource(folder.root, platform);
   Deno.removeSync(folder.path("inner"), { recursive: true });
   Deno.symlinkSync(secret.root, folder.path("inner"));
-  const entry = { path: "inner/file", sizeBytes: 7, modifiedMs: 0 };
+  const entry = { path: "inner/file", sizeBytes: 7, modifiedMs: 0, identity: null };
+  const readWhole = async (path: string) =>
+    await source.readWhole({ ...entry, path }, new Uint8Array(20), SIGNAL);
   await assert.rejects(source.open(entry, SIGNAL), TransferError);
+  await assert.rejects(readWhole(entry.path), TransferError);
 
   folder.put("file", new Uint8Array(7));
   Deno.removeSync(folder.path("file"));
   Deno.symlinkSync(secret.path("file"), folder.path("file"));
   await assert.rejects(source.open({ ...entry, path: "file" }, SIGNAL), TransferError);
+  await assert.rejects(readWhole("file"), TransferError);
 });
 
 Deno.test("[O4] a folder that is swapped for a link while it is listed is not listed", async () => {
@@ -196,7 +200,7 @@ Deno.test("[O5] on Windows paths are put together with backslashes, and told wit
     stat: (path) => {
       const kind = kinds[path];
       if (kind === undefined) throw new DiskError("not_found", path);
-      return { kind, sizeBytes: 3, modifiedMs: 5, device: 1, inode: 2 };
+      return { kind, sizeBytes: 3, modifiedMs: 5, device: 1, changedMs: null, inode: 2 };
     },
     readFolder: (path) =>
       path === "C:\\"
@@ -221,14 +225,16 @@ Deno.test("[O6] a scan that was stopped in the middle of deep folders goes on be
   for (const path of paths) folder.put(path);
   Deno.mkdirSync(folder.path("nothing"));
   const source = new LocalSource(folder.root, platform);
-  for (const path of [...paths, "nothing", "b/x", "b/x/1gone"]) {
+  for (const path of [...paths, "nothing", "b/x", "b/x/1gone", "b/", "a\u0000"]) {
     const seen = new Set<string>();
-    const cursor = JSON.stringify(path.split("/"));
-    for await (const page of source.list({ cursor, signal: SIGNAL }))
+    for await (const page of source.list({ cursor: path, signal: SIGNAL }))
       for (const item of page.items) seen.add(pathOf(item));
     const order = await orderOf(source);
-    const at = order.findLastIndex((other) => other === path || compareDepthFirst(other, path) < 0);
-    if (path !== "b/x") assert.deepEqual([...seen], order.slice(at + 1), path);
+    assert.deepEqual(
+      [...seen],
+      order.filter((other) => other > path),
+      path,
+    );
   }
 });
 
@@ -239,11 +245,28 @@ async function orderOf(source: LocalSource): Promise<string[]> {
   return order;
 }
 
-function compareDepthFirst(a: string, b: string): number {
-  const [left, right] = [a.split("/"), b.split("/")];
-  for (let index = 0; ; index++) {
-    const [one, other] = [left[index], right[index]];
-    if (one === other && one !== undefined) continue;
-    return one === undefined ? -1 : other === undefined ? 1 : one < other ? -1 : 1;
-  }
-}
+Deno.test("[O6] a folder that could not be read, and was the last to be told, is not told again", async () => {
+  using folder = new Folder();
+  for (let index = 0; index < LISTED_PAGE_ITEMS_MAX - 1; index++) folder.put(`a/${index}`);
+  folder.put("closed/1");
+  folder.put("z");
+  const denying = withDisk((disk) => ({
+    readFolder: (path) => {
+      if (path === folder.path("closed")) throw new DiskError("denied", "no");
+      return disk.readFolder(path);
+    },
+  }));
+  const source = new LocalSource(folder.root, denying);
+  const pages: ListedPage[] = [];
+  for await (const page of source.list({ cursor: null, signal: SIGNAL })) pages.push(page);
+  assert.equal(pathOf(pages[0]?.items.at(-1) as Listed), "closed");
+  const rest: string[] = [];
+  for await (const page of source.list({ cursor: pages[0]?.cursor ?? null, signal: SIGNAL }))
+    rest.push(...page.items.map(pathOf));
+  assert.deepEqual(rest, ["z"]);
+  // Stopped inside of it, and unreadable since: that is news.
+  const inside: string[] = [];
+  for await (const page of source.list({ cursor: "closed/0", signal: SIGNAL }))
+    inside.push(...page.items.map(pathOf));
+  assert.deepEqual(inside, ["closed", "z"]);
+});

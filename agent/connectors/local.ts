@@ -1,8 +1,8 @@
 /**
  * A folder on this machine, or on a share it sees.
  *
- * Listing is depth first, one folder at a time, the names of each in a fixed order, so that the path of the last item is
- * all a cursor needs: to go on, each folder on the way to it is listed again and read from behind that name.
+ * Listing is depth first, one folder at a time, in the order of the paths, so that the path of the last item is all a
+ * cursor needs: to go on, each folder on the way to it is listed again and read from behind that name.
  *
  * No link is followed below the root, neither in a listing nor when a file is opened: whoever may write into the source
  * must not make us send what only we may read. A folder that was swapped for a link shows in its real path, a file in
@@ -13,23 +13,32 @@ import { type Disk, DiskError, type FileStat, type Hash, type OpenFile, type Pla
 import {
   type Entry,
   type Listed,
+  LISTED_PAGE_ITEMS_MAX,
   type ListedPage,
   type Reading,
   type Source,
   TransferError,
+  type WholeRead,
 } from "./connector.ts";
 
-const PAGE_ITEMS_MAX = 1_000;
 /** Listing is synchronous; after this long the rest of the program gets its turn. */
 const TURN_MS = 8;
 /** The coarsest clock of a file system in use. */
 const FRESH_MS = 2_000;
 const FRESH_PIECE_BYTES = 65_536;
+/** A disk that needs longer for a small file is asked without standing still for it. */
+const QUICK_MS = 2;
+/** So often it is tried whether a slow disk has become quick. */
+const SLOW_FILES = 200;
 
 export class LocalSource implements Source {
   readonly #platform: Platform;
   readonly #disk: Disk;
   readonly #root: string;
+  /** The root without links, once it was looked up. */
+  #real: string | null = null;
+  /** Files to be read without standing still, before the quick way is tried again. */
+  #slowFiles = 0;
 
   /** `root` is the path as it stands in the job. */
   constructor(root: string, platform: Platform) {
@@ -40,12 +49,13 @@ export class LocalSource implements Source {
 
   async *list(options: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage> {
     const { clock } = this.#platform;
-    const walk = new Walk(this.#disk, this.#realRoot());
+    const walk = new Walk(this.#disk, this.#realRoot(), options.cursor);
     let items: Listed[] = [];
     let turnMs = clock.monotonic();
-    for (const item of walk.from(options.cursor)) {
-      if (item !== null) items.push(item);
-      if (items.length === PAGE_ITEMS_MAX) {
+    for (;;) {
+      const more = walk.step(items, LISTED_PAGE_ITEMS_MAX);
+      if (!more) break;
+      if (items.length === LISTED_PAGE_ITEMS_MAX) {
         yield { items, cursor: walk.cursor };
         items = [];
       }
@@ -58,8 +68,108 @@ export class LocalSource implements Source {
     yield { items, cursor: null };
   }
 
-  open(entry: Entry, signal: AbortSignal): Promise<Reading> {
-    return openFile(this.#platform, this.#realRoot(), entry.path, signal);
+  readWhole(
+    entry: Entry,
+    into: Uint8Array,
+    signal: AbortSignal,
+  ): WholeRead | null | Promise<WholeRead | null> {
+    if (this.#slowFiles > 0) {
+      this.#slowFiles--;
+      return this.#readWholeLater(entry, into, signal);
+    }
+    const begunMs = this.#platform.clock.monotonic();
+    const read = this.#readWholeNow(entry, into);
+    if (this.#platform.clock.monotonic() - begunMs > QUICK_MS) this.#slowFiles = SLOW_FILES;
+    return read ?? this.#readWholeLater(entry, into, signal);
+  }
+
+  async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
+    const { path } = entry;
+    const file = this.#systemPath(path);
+    let opened: OpenFile | null = null;
+    try {
+      const listed = this.#statFile(file, entry);
+      opened = await this.#disk.open(file);
+      const stat = opened.stat();
+      if (!isSameFile(stat, listed))
+        throw fileError("source_changing", path, "it was replaced while it was opened");
+      signal.throwIfAborted();
+      return new LocalReading(this.#platform, path, opened, stat);
+    } catch (error) {
+      opened?.close();
+      throw this.#fileError(error, path);
+    }
+  }
+
+  /**
+   * The common case at the least cost: a file that is what was listed, lies still, and fits. Undefined when it is none, and
+   * has to be looked at closely; null when it does not fit.
+   *
+   * Read one byte further than the file is long, so that the same call finds its end.
+   */
+  #readWholeNow(entry: Entry, into: Uint8Array): WholeRead | null | undefined {
+    const { path } = entry;
+    const file = this.#systemPath(path);
+    let opened: OpenFile | null = null;
+    try {
+      const before = this.#statFile(file, entry);
+      const { sizeBytes, modifiedMs } = before;
+      if (this.#isFresh(before) || sizeBytes >= into.length) return undefined;
+      opened = this.#disk.openNow(file);
+      const count = opened.readNow(into.subarray(0, sizeBytes + 1), 0);
+      if (count !== sizeBytes || !isUntouched(opened.stat(), before)) return undefined;
+      return { sizeBytes, modifiedMs };
+    } catch (error) {
+      throw this.#fileError(error, path);
+    } finally {
+      opened?.close();
+    }
+  }
+
+  async #readWholeLater(entry: Entry, into: Uint8Array, signal: AbortSignal): Promise<WholeRead | null> {
+    const reading = await this.open(entry, signal);
+    try {
+      const { sizeBytes, modifiedMs } = reading;
+      if (sizeBytes > into.length) return null;
+      for (let at = 0; at < sizeBytes;) at += await reading.next(into.subarray(at, sizeBytes), signal);
+      if (!(await reading.unchanged(signal)))
+        throw fileError("source_changing", entry.path, "it changed while it was read");
+      return { sizeBytes, modifiedMs };
+    } finally {
+      reading.close();
+    }
+  }
+
+  /** What lies at an entry's path, if that is a file and no link leads to it. */
+  #statFile(file: string, entry: Entry): FileStat {
+    const stat = this.#disk.stat(file);
+    if (stat.kind !== "file") throw fileError("source_vanished", entry.path, "it is not a file any more");
+    // The very file that was listed, and no link was on the way then. Any other may have come by one.
+    if (
+      entry.identity !== null &&
+      identityOf(stat) === entry.identity &&
+      stat.modifiedMs === entry.modifiedMs
+    )
+      return stat;
+    const folder = this.#systemPath(entry.path.slice(0, Math.max(0, entry.path.lastIndexOf("/"))));
+    if (this.#disk.realPath(folder) !== folder)
+      throw fileError("source_vanished", entry.path, "it is not a file any more");
+    return stat;
+  }
+
+  #isFresh(stat: FileStat): boolean {
+    return isFresh(stat, this.#platform.clock.now());
+  }
+
+  #systemPath(path: string): string {
+    this.#real ??= this.#realRoot();
+    return systemPath(this.#disk, this.#real, path);
+  }
+
+  /** A share that went away would otherwise look like thousands of files that vanished. */
+  #fileError(error: unknown, path: string): unknown {
+    if (error instanceof DiskError) assertRoot(this.#disk, this.#root);
+    return asFileError(error, path);
   }
 
   /** Links on the way to the root are the administrator's, and followed. */
@@ -80,141 +190,143 @@ export class LocalSource implements Source {
   }
 }
 
-/** One folder being walked through: its names still to come, last one first. */
+/** One folder being walked through. Folders have a slash behind their name, so that sorting names sorts paths. */
 interface Level {
-  readonly path: readonly string[];
-  readonly names: string[];
+  /** With a slash at its end, unless it is the root. */
+  readonly path: string;
+  readonly names: readonly string[];
+  next: number;
 }
 
+/**
+ * Depth first, each folder's names in ordinal order with the folders' as they stand in paths, so that the paths come in
+ * ordinal order too: "a b" before "a/c", because a space is before a slash.
+ */
 class Walk {
   readonly #disk: Disk;
   readonly #root: string;
   readonly #levels: Level[] = [];
-  /** Names the last item, so that `from` goes on behind it. */
-  cursor = "[]";
+  /** Only what comes behind it is listed. */
+  readonly #behind: string;
+  #begun = false;
+  /** Where the last item stood: its path, or, for a folder that could not be read, that with a slash. */
+  cursor: string;
 
-  constructor(disk: Disk, root: string) {
+  constructor(disk: Disk, root: string, cursor: string | null) {
     this.#disk = disk;
     this.#root = root;
+    this.#behind = cursor ?? "";
+    this.cursor = this.#behind;
   }
 
-  /** Yields null where there is nothing to tell, so that the caller may breathe. */
-  *from(cursor: string | null): Iterable<Listed | null> {
-    const behind = cursor === null ? [] : (JSON.parse(cursor) as string[]);
-    yield* this.#enter([], behind);
-    while (this.#levels.length > 0) {
-      const level = this.#levels.at(-1) as Level;
-      const name = level.names.pop();
-      if (name === undefined) this.#levels.pop();
-      else yield* this.#visit([...level.path, name], []);
+  /** Puts some more items into `items`, up to `countMax` in all; false when there are none left. */
+  step(items: Listed[], countMax: number): boolean {
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#enter("", items);
+      return true;
     }
+    const level = this.#levels.at(-1);
+    if (level === undefined) return false;
+    // A folder at a time at the most, so that the caller may breathe between two.
+    while (items.length < countMax) {
+      const name = level.names[level.next++];
+      if (name === undefined) {
+        this.#levels.pop();
+        return true;
+      }
+      if (name.endsWith("/")) {
+        this.#enter(level.path + name, items);
+        return true;
+      }
+      this.#visit(level.path + name, items);
+    }
+    return true;
   }
 
-  *#visit(path: readonly string[], behind: readonly string[]): Iterable<Listed | null> {
-    this.cursor = JSON.stringify(path);
-    const name = pathOf(path);
+  #visit(path: string, items: Listed[]): void {
+    this.cursor = path;
     let stat: FileStat;
     try {
       stat = this.#disk.stat(systemPath(this.#disk, this.#root, path));
     } catch (error) {
-      yield this.#failed(path, error);
+      items.push(this.#failed(path, error));
       return;
     }
     switch (stat.kind) {
       case "file":
-        // A name that is no Unicode cannot be told apart from another such; the system gives it to us in part.
-        if (!name.isWellFormed())
-          yield failedItem(name, "name_refused", "its name is not valid Unicode", stat.sizeBytes);
-        else
-          yield {
-            kind: "file",
-            entry: { path: name, sizeBytes: stat.sizeBytes, modifiedMs: stat.modifiedMs },
-          };
+        items.push(fileItem(path, stat));
         return;
       case "folder":
-        yield null;
-        yield* this.#enter(path, behind);
+        // Became one since its folder was read.
+        this.#enter(`${path}/`, items);
         return;
       case "link":
       case "special":
-        yield { kind: "skipped", path: wellFormed(name), code: stat.kind };
+        items.push({ kind: "skipped", path: wellFormed(path), code: stat.kind });
         return;
     }
   }
 
-  /** `behind` leads to the last item of an earlier listing: of this folder, only what comes behind it is listed. */
-  *#enter(path: readonly string[], behind: readonly string[]): Iterable<Listed | null> {
-    const [from, ...deeper] = behind;
+  #enter(path: string, items: Listed[]): void {
     let names: string[];
     try {
       names = this.#namesIn(path);
     } catch (error) {
-      if (path.length === 0) throw rootError(this.#root, error);
-      yield this.#failed(path, error);
+      if (path === "") throw rootError(this.#root, error);
+      // The very one where the earlier listing stopped has been told.
+      if (path === this.#behind) return;
+      this.cursor = path;
+      items.push(this.#failed(path.slice(0, -1), error));
       return;
     }
-    this.#levels.push({
-      path,
-      names: names.filter((name) => from === undefined || name > from).sort(descending),
-    });
-    if (from !== undefined && deeper.length > 0 && names.includes(from))
-      yield* this.#visit([...path, from], deeper);
+    names.sort(ascending);
+    const behind = this.#behind;
+    const next = behind === "" ? 0 : names.findIndex((name) => isBehind(path + name, behind));
+    this.#levels.push({ path, names, next: next === -1 ? names.length : next });
   }
 
-  #namesIn(path: readonly string[]): string[] {
-    const folder = systemPath(this.#disk, this.#root, path);
-    const names = this.#disk.readFolder(folder).map((item) => item.name);
+  #namesIn(path: string): string[] {
+    const folder = systemPath(this.#disk, this.#root, path.slice(0, -1));
+    const names = this.#disk
+      .readFolder(folder)
+      .map(({ name, kind }) => (kind === "folder" ? `${name}/` : name));
     // Asked after reading: a folder that was swapped for a link in between leads elsewhere.
     if (this.#disk.realPath(folder) !== folder)
       throw new DiskError("not_a_folder", "it was replaced by a link");
     return names;
   }
 
-  #failed(path: readonly string[], error: unknown): Listed {
+  #failed(name: string, error: unknown): Listed {
     if (!(error instanceof DiskError)) throw error;
     // A share that went away would otherwise look like thousands of unreadable folders.
-    this.#assertRoot();
-    const name = pathOf(path);
+    assertRoot(this.#disk, this.#root);
     // Systems hide what is no Unicode behind U+FFFD, and then do not know the name they gave us.
     if (error.code === "not_found" && name.includes("\ufffd"))
       return failedItem(name, "name_refused", "its name is not valid Unicode", 0);
     return failedItem(name, failureCode(error), WORDS[error.code], 0);
   }
+}
 
-  #assertRoot(): void {
-    try {
-      this.#disk.stat(this.#root);
-    } catch (error) {
-      throw rootError(this.#root, error);
-    }
+function assertRoot(disk: Disk, root: string): void {
+  try {
+    disk.stat(root);
+  } catch (error) {
+    throw rootError(root, error);
   }
 }
 
-async function openFile(
-  platform: Platform,
-  root: string,
-  path: string,
-  signal: AbortSignal,
-): Promise<Reading> {
-  const { disk } = platform;
-  const names = path.split("/");
-  const file = systemPath(disk, root, names);
-  const folder = systemPath(disk, root, names.slice(0, -1));
-  let opened: OpenFile | null = null;
-  try {
-    const listed = disk.stat(file);
-    if (listed.kind !== "file" || disk.realPath(folder) !== folder)
-      throw fileError("source_vanished", path, "it is not a file any more");
-    opened = await disk.open(file);
-    const stat = opened.stat();
-    if (!isSameFile(stat, listed))
-      throw fileError("source_changing", path, "it was replaced while it was opened");
-    signal.throwIfAborted();
-    return new LocalReading(platform, path, opened, stat);
-  } catch (error) {
-    opened?.close();
-    throw error instanceof DiskError ? fileError(failureCode(error), path, WORDS[error.code], error) : error;
-  }
+function fileItem(path: string, stat: FileStat): Listed {
+  const { sizeBytes, modifiedMs } = stat;
+  // A name that is no Unicode cannot be told apart from another such; the system gives it to us in part.
+  if (!path.isWellFormed())
+    return failedItem(path, "name_refused", "its name is not valid Unicode", sizeBytes);
+  return { kind: "file", entry: { path, sizeBytes, modifiedMs, identity: identityOf(stat) } };
+}
+
+/** Whether a name (of a folder with its slash) leads to something behind an item that was listed. */
+function isBehind(path: string, behind: string): boolean {
+  return path > behind || (path.endsWith("/") && behind.startsWith(path));
 }
 
 /**
@@ -234,8 +346,9 @@ class LocalReading implements Reading {
     this.#path = path;
     this.#file = file;
     this.#begun = begun;
-    const isFresh = begun.modifiedMs > platform.clock.now() - FRESH_MS;
-    this.#fresh = isFresh ? { read: platform.hash("sha256"), again: platform.hash("sha256") } : null;
+    this.#fresh = isFresh(begun, platform.clock.now())
+      ? { read: platform.hash("sha256"), again: platform.hash("sha256") }
+      : null;
   }
 
   get sizeBytes(): number {
@@ -254,12 +367,12 @@ class LocalReading implements Reading {
   }
 
   async unchanged(signal: AbortSignal): Promise<boolean> {
-    const now = this.#file.stat();
-    const same =
-      isSameFile(now, this.#begun) && now.sizeBytes === this.sizeBytes && now.modifiedMs === this.modifiedMs;
+    if (!isUntouched(this.#file.stat(), this.#begun)) return false;
     // The size a system tells may lag behind; a byte behind the end does not lie.
-    if (!same || (await this.#read(new Uint8Array(1), this.sizeBytes)) !== 0) return false;
-    return this.#fresh === null || (await this.#readsTheSame(this.#fresh, signal));
+    if ((await this.#read(new Uint8Array(1), this.sizeBytes)) !== 0) return false;
+    if (this.#fresh === null) return true;
+    // Written to once more while it was read again: nobody knows what of it was sent.
+    return (await this.#readsTheSame(this.#fresh, signal)) && isUntouched(this.#file.stat(), this.#begun);
   }
 
   async #readsTheSame(
@@ -292,9 +405,7 @@ class LocalReading implements Reading {
     try {
       return await this.#file.read(into, position);
     } catch (error) {
-      throw error instanceof DiskError
-        ? fileError(failureCode(error), this.#path, WORDS[error.code], error)
-        : error;
+      throw asFileError(error, this.#path);
     }
   }
 }
@@ -353,19 +464,42 @@ function unusable(
   return new TransferError({ scope: "job", code }, message, { retry: { kind: "never" }, cause });
 }
 
+function asFileError(error: unknown, path: string): unknown {
+  return error instanceof DiskError ? fileError(failureCode(error), path, WORDS[error.code], error) : error;
+}
+
 /** Where the system tells no identity, size and time have to do. */
 function isSameFile(a: FileStat, b: FileStat): boolean {
   return a.kind === b.kind && a.device === b.device && a.inode === b.inode;
 }
 
-function pathOf(path: readonly string[]): string {
-  return path.join("/");
+/** The same file, and nobody has written to it, or set its times, since. */
+function isUntouched(now: FileStat, before: FileStat): boolean {
+  return (
+    isSameFile(now, before) &&
+    now.sizeBytes === before.sizeBytes &&
+    now.modifiedMs === before.modifiedMs &&
+    now.changedMs === before.changedMs
+  );
 }
 
-function systemPath(disk: Disk, root: string, path: readonly string[]): string {
-  if (path.length === 0) return root;
-  // "/" and "C:\" end in their separator already.
-  return (root.endsWith(disk.separator) ? root : root + disk.separator) + path.join(disk.separator);
+function isFresh({ modifiedMs, changedMs }: FileStat, nowMs: number): boolean {
+  return Math.max(modifiedMs, changedMs ?? 0) > nowMs - FRESH_MS;
+}
+
+function identityOf({ device, inode }: FileStat): string | null {
+  return device === null || inode === null || inode === 0
+    ? null
+    : `${device.toString(36)}.${inode.toString(36)}`;
+}
+
+/** `path` has slashes between its segments; empty = the root. */
+function systemPath(disk: Disk, root: string, path: string): string {
+  if (path === "") return root;
+  const { separator } = disk;
+  // "/" and "C:\\" end in their separator already.
+  const folder = root.endsWith(separator) ? root : root + separator;
+  return folder + (separator === "/" ? path : path.replaceAll("/", separator));
 }
 
 /** Half a character of UTF-16, as NTFS allows it, is written out, so that two such names stay two. */
@@ -374,6 +508,6 @@ function wellFormed(path: string): string {
   return path.replace(/[\ud800-\udfff]/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`);
 }
 
-function descending(a: string, b: string): number {
-  return a < b ? 1 : a > b ? -1 : 0;
+function ascending(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { destinationContract, sourceContract } from "./contract.ts";
 import { MemoryDestination, MemorySource } from "./memory.ts";
@@ -17,7 +18,10 @@ sourceContract(register, "memory", () => {
 destinationContract(register, "memory", () => {
   const destination = new MemoryDestination({
     limits: { blockBytesMax: 1_048_576, blockCountMax: 50_000, wholeBytesMax: 1_048_576 },
-    md5: (bytes) => new Uint8Array(createHash("md5").update(bytes).digest()),
+    checksum: (kind, bytes) => {
+      assert.equal(kind, "md5");
+      return new Uint8Array(createHash("md5").update(bytes).digest());
+    },
   });
   return Promise.resolve({
     destination,

@@ -2,7 +2,11 @@
  * A source and a destination that live in memory and really work: for tests and for the simulator. Every call passes a
  * hook before and after its effect, where a test may throw, wait, look, or never return.
  */
+import type { AccessTier } from "../../schema/job.ts";
+import type { ChecksumKind } from "../digests.ts";
 import {
+  type Body,
+  type CallOptions,
   type Condition,
   type Destination,
   type Entry,
@@ -13,9 +17,11 @@ import {
   type Limits,
   type Listed,
   type ListedPage,
+  type Named,
   type Reading,
   type Source,
   TransferError,
+  type WholeRead,
 } from "./connector.ts";
 
 export type Operation =
@@ -28,7 +34,10 @@ export type Operation =
   | "write_block"
   | "staged_blocks"
   | "committed_blocks"
-  | "commit";
+  | "commit"
+  | "read_back"
+  | "set_tier"
+  | "remove";
 
 export interface Call {
   readonly operation: Operation;
@@ -86,6 +95,16 @@ export class MemorySource implements Source {
     }
   }
 
+  async readWhole(entry: Entry, into: Uint8Array, signal: AbortSignal): Promise<WholeRead | null> {
+    const reading = await this.open(entry, signal);
+    const { sizeBytes, modifiedMs } = reading;
+    if (sizeBytes > into.length) return null;
+    await reading.next(into.subarray(0, sizeBytes), signal);
+    if (!(await reading.unchanged(signal)))
+      throw sourceError("source_changing", entry.path, "it changed while it was read");
+    return { sizeBytes, modifiedMs };
+  }
+
   async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
     await this.hook({ operation: "open", when: "before", path: entry.path, id: null }, signal);
     const opened = this.#files.get(entry.path);
@@ -115,7 +134,8 @@ export class MemorySource implements Source {
     const other = this.#others.get(path);
     if (other !== undefined) return other;
     const file = this.#files.get(path) as MemoryFile;
-    return { kind: "file", entry: { path, sizeBytes: file.bytes.length, modifiedMs: file.modifiedMs } };
+    const entry = { path, sizeBytes: file.bytes.length, modifiedMs: file.modifiedMs, identity: null };
+    return { kind: "file", entry };
   }
 }
 
@@ -149,23 +169,28 @@ export class MemoryDestination implements Destination {
   readonly staged = new Map<string, Map<string, Uint8Array>>();
   /** Every body that was accepted, in order. */
   readonly accepted: Accepted[] = [];
-  readonly #md5: (bytes: Uint8Array) => Uint8Array;
+  readonly #checksum: (kind: ChecksumKind, bytes: Uint8Array) => Uint8Array;
   #tags = 0;
   hook: Hook = () => {};
+  checksumKind: ChecksumKind = "crc64";
 
-  constructor(options: { readonly limits: Limits; readonly md5: (bytes: Uint8Array) => Uint8Array }) {
+  constructor(options: {
+    readonly limits: Limits;
+    readonly checksum: (kind: ChecksumKind, bytes: Uint8Array) => Uint8Array;
+  }) {
     this.limits = options.limits;
-    this.#md5 = options.md5;
+    this.#checksum = options.checksum;
   }
 
-  ready(): Promise<void> {
-    return Promise.resolve();
+  ready(): undefined {
+    return undefined;
   }
-  refusal(path: string): string | null {
-    return path.includes("\u0001") ? `Cannot store "${path}": its name holds a control character` : null;
-  }
-  name(path: string): string {
-    return path;
+  /** Refuses U+0001, and has another name for what begins with "~". */
+  name(path: string): Named {
+    if (path.includes("\u0001"))
+      return { kind: "refused", reason: `Cannot store "${path}": its name holds a control character` };
+    if (path.startsWith("~")) return { kind: "named", name: `mapped/${path.slice(1)}`, mapped: true };
+    return { kind: "named", name: path, mapped: false };
   }
 
   page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {
@@ -177,36 +202,37 @@ export class MemoryDestination implements Destination {
   }
 
   find(path: string, signal: AbortSignal): Promise<Held | null> {
-    return this.#call({ operation: "find", path, id: null }, signal, () => this.#held(path));
-  }
-
-  writeWhole(
-    path: string,
-    bytes: Uint8Array,
-    metadata: EntryMetadata & { md5: Uint8Array },
-    condition: Condition,
-    signal: AbortSignal,
-  ): Promise<{ etag: string }> {
-    return this.#call({ operation: "write_whole", path, id: null }, signal, () => {
-      this.#check(bytes, metadata.md5);
-      this.#assertCondition(path, condition);
-      this.accepted.push({ path, id: null });
-      return this.#put(path, { bytes: bytes.slice(), metadata, blocks: [] });
+    return this.#call({ operation: "find", path, id: null }, signal, () => {
+      const held = this.#held(this.#key(path));
+      return held === null ? null : { ...held, path };
     });
   }
 
-  writeBlock(
+  async writeWhole(
     path: string,
-    id: string,
-    bytes: Uint8Array,
-    md5: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void> {
-    return this.#call({ operation: "write_block", path, id }, signal, () => {
-      this.#check(bytes, md5);
+    body: Body,
+    metadata: EntryMetadata,
+    condition: Condition,
+    options: CallOptions,
+  ): Promise<{ etag: string }> {
+    await pass(body.bytes.length, options);
+    return await this.#call({ operation: "write_whole", path, id: null }, options.signal, () => {
+      this.#check(body);
+      this.#assertCondition(path, condition);
+      this.accepted.push({ path, id: null });
+      this.staged.delete(path);
+      return this.#put(this.#key(path), { bytes: body.bytes.slice(), metadata, blocks: [] });
+    });
+  }
+
+  async writeBlock(path: string, id: string, body: Body, options: CallOptions): Promise<void> {
+    await pass(body.bytes.length, options);
+    await this.#call({ operation: "write_block", path, id }, options.signal, () => {
+      this.#check(body);
+      this.#assertNotArchived(path);
       this.accepted.push({ path, id });
       const staged = this.staged.get(path) ?? new Map<string, Uint8Array>();
-      this.staged.set(path, staged.set(id, bytes.slice()));
+      this.staged.set(path, staged.set(id, body.bytes.slice()));
     });
   }
 
@@ -221,8 +247,8 @@ export class MemoryDestination implements Destination {
     signal: AbortSignal,
   ): Promise<{ etag: string; blocks: readonly HeldBlock[] } | null> {
     return this.#call({ operation: "committed_blocks", path, id: null }, signal, () => {
-      const blob = this.blobs.get(path);
-      return blob === undefined ? null : { etag: blob.etag, blocks: blob.blocks };
+      const blob = this.blobs.get(this.#key(path));
+      return blob === undefined || isArchived(blob) ? null : { etag: blob.etag, blocks: blob.blocks };
     });
   }
 
@@ -244,7 +270,35 @@ export class MemoryDestination implements Destination {
       }
       this.staged.delete(path);
       const blocks = blockIds.map((id, index) => ({ id, sizeBytes: (parts[index] as Uint8Array).length }));
-      return this.#put(path, { bytes: concat(parts), metadata, blocks });
+      return this.#put(this.#key(path), { bytes: concat(parts), metadata, blocks });
+    });
+  }
+
+  async read(
+    path: string,
+    range: { readonly etag: string; readonly fromBytes: number; readonly into: Uint8Array },
+    options: CallOptions,
+  ): Promise<void> {
+    await pass(range.into.length, options);
+    await this.#call({ operation: "read_back", path, id: null }, options.signal, () => {
+      const blob = this.#version(path, range.etag);
+      this.#assertNotArchived(path);
+      range.into.set(blob.bytes.subarray(range.fromBytes, range.fromBytes + range.into.length));
+    });
+  }
+
+  setTier(path: string, tier: AccessTier, etag: string, signal: AbortSignal): Promise<void> {
+    return this.#call({ operation: "set_tier", path, id: null }, signal, () => {
+      const blob = this.#version(path, etag);
+      if (blob.metadata !== null)
+        this.blobs.set(this.#key(path), { ...blob, metadata: { ...blob.metadata, tier } });
+    });
+  }
+
+  remove(path: string, etag: string, signal: AbortSignal): Promise<void> {
+    return this.#call({ operation: "remove", path, id: null }, signal, () => {
+      this.#version(path, etag);
+      this.blobs.delete(this.#key(path));
     });
   }
 
@@ -271,11 +325,33 @@ export class MemoryDestination implements Destination {
       etag,
       sha256: metadata?.sha256 ?? null,
       modifiedMs: metadata?.modifiedMs ?? null,
+      archived: isArchived(blob),
     };
   }
 
-  #check(bytes: Uint8Array, md5: Uint8Array): void {
-    if (this.#md5(bytes).toHex() === md5.toHex()) return;
+  #key(path: string): string {
+    const named = this.name(path);
+    return named.kind === "named" ? named.name : path;
+  }
+
+  #version(path: string, etag: string): MemoryBlob {
+    const blob = this.blobs.get(this.#key(path));
+    if (blob?.etag === etag) return blob;
+    throw conditionFailed(path);
+  }
+
+  #assertNotArchived(path: string): void {
+    const blob = this.blobs.get(this.#key(path));
+    if (blob === undefined || !isArchived(blob)) return;
+    throw new TransferError(
+      { scope: "file", code: "destination_error" },
+      `Cannot store "${path}": it is archived`,
+      { retry: { kind: "never" } },
+    );
+  }
+
+  #check({ bytes, checksum }: Body): void {
+    if (this.#checksum(checksum.kind, bytes).toHex() === checksum.value.toHex()) return;
     throw new TransferError(
       { scope: "file", code: "destination_error" },
       "Cannot store: what arrived is not what was sent",
@@ -286,12 +362,10 @@ export class MemoryDestination implements Destination {
   }
 
   #assertCondition(path: string, condition: Condition): void {
-    const etag = this.blobs.get(path)?.etag;
+    const etag = this.blobs.get(this.#key(path))?.etag;
     const holds = condition.kind === "absent" ? etag === undefined : etag === condition.etag;
-    if (!holds)
-      throw new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, {
-        retry: { kind: "never" },
-      });
+    if (!holds) throw conditionFailed(path);
+    this.#assertNotArchived(path);
   }
 
   #put(path: string, blob: Omit<MemoryBlob, "etag">): { etag: string } {
@@ -299,6 +373,21 @@ export class MemoryDestination implements Destination {
     this.blobs.set(path, { ...blob, etag });
     return { etag };
   }
+}
+
+function isArchived({ metadata }: MemoryBlob): boolean {
+  return metadata?.tier === "Archive";
+}
+
+function conditionFailed(path: string): TransferError {
+  return new TransferError({ scope: "condition" }, `Cannot store "${path}": another version is there`, {
+    retry: { kind: "never" },
+  });
+}
+
+/** A body on its way, in the pieces that the pace lets through. */
+async function pass(bytes: number, { pace, signal }: CallOptions): Promise<void> {
+  for (let left = bytes; left > 0 && pace !== null;) left -= await pace.take(left, signal);
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array {

@@ -1,51 +1,41 @@
-/** A fixed number of equal buffers, made when first needed and used again and again. */
-import type { Plan } from "./plan.ts";
+/** A fixed number of equal buffers, used again and again: what a job may hold in memory. */
 
 export interface Buffer {
   readonly bytes: Uint8Array;
+  /** Twice is once. */
   release(): void;
 }
 
 export class BufferPool {
-  readonly #bytesEach: number;
-  readonly #countMax: number;
-  readonly #free: Uint8Array[] = [];
+  readonly #free: Uint8Array[];
   readonly #waiting: ((bytes: Uint8Array) => void)[] = [];
-  /** How many were ever made: what the job's memory is. */
-  made = 0;
 
-  constructor(plan: Plan) {
-    this.#bytesEach = plan.blockBytes;
-    this.#countMax = plan.buffers;
+  constructor(buffers: readonly Uint8Array[]) {
+    // The first ones first: those that were never used take no memory.
+    this.#free = buffers.toReversed();
   }
 
   /** Waits for a buffer, first come, first served. Hold one while you ask for another only if it will be sent meanwhile. */
-  async acquire(): Promise<Buffer> {
-    const bytes =
-      this.#free.pop() ??
-      this.#make() ??
-      (await new Promise<Uint8Array>((resolve) => this.#waiting.push(resolve)));
+  acquire(): Buffer | Promise<Buffer> {
+    const bytes = this.#free.pop();
+    if (bytes !== undefined) return this.#lend(bytes);
+    return new Promise<Uint8Array>((resolve) => this.#waiting.push(resolve)).then((given) =>
+      this.#lend(given),
+    );
+  }
+
+  #lend(bytes: Uint8Array): Buffer {
     let held = true;
     return {
       bytes,
       release: () => {
         if (!held) return;
         held = false;
-        this.#giveBack(bytes);
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#free.push(bytes);
+        else next(bytes);
       },
     };
-  }
-
-  #make(): Uint8Array | null {
-    if (this.made === this.#countMax) return null;
-    this.made++;
-    return new Uint8Array(this.#bytesEach);
-  }
-
-  #giveBack(bytes: Uint8Array): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free.push(bytes);
-    else next(bytes);
   }
 }
 

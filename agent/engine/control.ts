@@ -33,6 +33,8 @@ export class Control {
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   readonly #inside = new Set<AbortController>();
+  /** Controllers that were not aborted, to be used again: making one per request shows with small files. */
+  readonly #unused: AbortController[] = [];
   #paused = false;
   /** Resolves at the next resume or stop. */
   #door: { readonly opened: Promise<void>; open(): void } | null = null;
@@ -129,11 +131,12 @@ export class Control {
     work: (signal: AbortSignal, abort: (reason: Error) => void) => Promise<Result>,
   ): Promise<Result> {
     for (;;) {
-      await this.ready();
+      if (this.#door !== null || this.stopped.aborted) await this.ready();
       signal.throwIfAborted();
-      const controller = new AbortController();
-      const passOn = () => controller.abort(signal.reason);
-      signal.addEventListener("abort", passOn);
+      const controller = this.#unused.pop() ?? new AbortController();
+      // A stop interrupts whatever is inside by itself.
+      const passOn = signal === this.stopped ? null : () => controller.abort(signal.reason);
+      if (passOn !== null) signal.addEventListener("abort", passOn);
       this.#inside.add(controller);
       try {
         return await work(controller.signal, (reason) => controller.abort(reason));
@@ -142,8 +145,9 @@ export class Control {
         const reason: unknown = controller.signal.aborted ? controller.signal.reason : error;
         if (!(reason instanceof Interrupted)) throw reason;
       } finally {
-        signal.removeEventListener("abort", passOn);
+        if (passOn !== null) signal.removeEventListener("abort", passOn);
         this.#inside.delete(controller);
+        if (!controller.signal.aborted) this.#unused.push(controller);
         this.#tellSettled();
       }
     }
@@ -154,6 +158,7 @@ export class Control {
   }
 
   #tellSettled(): void {
+    if (this.#settled.length === 0) return;
     if (this.#inside.size > 0 && !this.stopped.aborted) return;
     const waiting = this.#settled;
     this.#settled = [];

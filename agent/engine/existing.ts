@@ -1,66 +1,140 @@
 /**
  * What is at the destination already, and what that means for an entry.
  *
- * Before the first upload the destination is listed once, into the journal: 5,000 names a request instead of one. A job
- * of a few files asks for each, so that ten files into a container of millions do not list the millions.
+ * Source and destination are listed in the same order, so the two are walked through side by side: 5,000 names a request
+ * instead of one. A job of a few files asks for each, so that ten files into a container of millions do not list the millions.
  */
-import type { ExistingRule } from "../../schema/job.ts";
+import type { TransferOptions } from "../../schema/job.ts";
 import {
   type Condition,
   type Destination,
+  type Entry,
   type Held,
-  type HeldPage,
   TransferError,
 } from "../connectors/connector.ts";
 import { type Control, forEachOf } from "./control.ts";
-import type { Journal } from "./journal.ts";
-import type { EntryRow } from "./journal-schema.ts";
+import type { Page } from "./page.ts";
 import type { Retry } from "./retry.ts";
 
 /** Up to this many files, each is asked for. */
 export const FIND_COUNT_MAX = 100;
-const FINDS_AT_ONCE = 8;
+export const FINDS_AT_ONCE = 8;
 
-export interface InventoryInput {
+export interface Asking {
   readonly destination: Destination;
-  readonly journal: Journal;
   readonly control: Control;
   readonly retry: Retry;
 }
 
-/** Notes in the journal what the destination holds under the pending entries. Begins anew when it was interrupted. */
-export async function takeInventory(input: InventoryInput): Promise<void> {
-  const { journal } = input;
-  if (journal.inventoryDone) return;
-  const count = journal.pendingCount(FIND_COUNT_MAX + 1);
-  if (count > FIND_COUNT_MAX) await listAll(input);
-  else if (count > 0) await findEach(input);
-  await journal.noteInventoryDone();
-}
-
-async function listAll({ destination, journal, control, retry }: InventoryInput): Promise<void> {
-  let cursor: string | null = null;
-  do {
-    const from: string | null = cursor;
-    const page: HeldPage = await retry.call((signal) => destination.page(from, signal), {
-      action: "list",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
-    await journal.noteHeld(page.items);
-    cursor = page.cursor;
-  } while (cursor !== null);
-}
-
-async function findEach({ destination, journal, control, retry }: InventoryInput): Promise<void> {
-  await forEachOf(journal.pending(FIND_COUNT_MAX), FINDS_AT_ONCE, async ({ path }) => {
-    const held = await retry.call((signal) => destination.find(path, signal), {
-      action: "find",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
-    if (held !== null) await journal.noteHeld([held]);
+export function find({ destination, control, retry }: Asking, path: string): Promise<Held | null> {
+  return retry.call((signal) => destination.find(path, signal), {
+    action: "find",
+    passage: null,
+    signal: control.stopped,
   });
+}
+
+/** The destination's listing, walked through beside paths that come in its order. */
+export class ListingWalk {
+  readonly #asking: Asking;
+  #items: readonly Held[] = [];
+  #at = 0;
+  /** Of the page in hand, and of the next one. */
+  #from: string | null = null;
+  #cursor: string | null = null;
+  #begun = false;
+
+  constructor(asking: Asking) {
+    this.#asking = asking;
+  }
+
+  /** What is held under a path that comes behind all asked for before; undefined when `next` has to be called first. */
+  look(path: string): Held | null | undefined {
+    for (; this.#at < this.#items.length; this.#at++) {
+      const held = this.#items[this.#at] as Held;
+      if (held.path === path) return held;
+      if (held.path > path) return null;
+    }
+    return this.ended ? null : undefined;
+  }
+
+  /** Nothing comes behind what is in hand. */
+  get ended(): boolean {
+    return this.#begun && this.#cursor === null;
+  }
+
+  /** Gets the next page. */
+  next(): Promise<void> {
+    return this.#take(this.#cursor);
+  }
+
+  /** Gets the page in hand once more, because it has become too old; the first one, if there is none. */
+  again(): Promise<void> {
+    return this.#take(this.#from);
+  }
+
+  /** What the page in hand holds. */
+  get inHand(): readonly Held[] {
+    return this.#items;
+  }
+
+  async #take(from: string | null): Promise<void> {
+    const page = await this.#fetch(from);
+    this.#items = page.items;
+    this.#at = 0;
+    this.#from = from;
+    this.#cursor = page.cursor;
+    this.#begun = true;
+  }
+
+  #fetch(from: string | null) {
+    const { destination, control, retry } = this.#asking;
+    return retry.call((signal) => destination.page(from, signal), {
+      action: "list",
+      passage: null,
+      signal: control.stopped,
+    });
+  }
+}
+
+/** Answers for the source's pages, in their order, what is held under each entry that has no outcome yet. */
+export class Inventory {
+  readonly #asking: Asking;
+  /** Null when each is asked for. */
+  readonly #walk: ListingWalk | null;
+
+  constructor(asking: Asking, pendingFiles: number) {
+    this.#asking = asking;
+    this.#walk = pendingFiles > FIND_COUNT_MAX ? new ListingWalk(asking) : null;
+  }
+
+  async heldIn(page: Page): Promise<(Held | null)[]> {
+    const held: (Held | null)[] = Array.from(page.paths, () => null);
+    const single: number[] = [];
+    for (let index = 0; index < page.length; index++) {
+      if (page.outcome(index) !== null) continue;
+      if (this.#walk === null || isElsewhere(this.#asking.destination, page.path(index))) {
+        single.push(index);
+        continue;
+      }
+      let found = this.#walk.look(page.path(index));
+      while (found === undefined) {
+        await this.#walk.next();
+        found = this.#walk.look(page.path(index));
+      }
+      held[index] = found;
+    }
+    await forEachOf(single, FINDS_AT_ONCE, async (index) => {
+      held[index] = await find(this.#asking, page.path(index));
+    });
+    return held;
+  }
+}
+
+/** Whether an entry stands elsewhere in the listing than its path says. */
+export function isElsewhere(destination: Destination, path: string): boolean {
+  const named = destination.name(path);
+  return named.kind === "named" && named.mapped;
 }
 
 /** What is to be done about an entry, given what is at the destination. */
@@ -78,17 +152,17 @@ export type Decision =
   | { readonly kind: "refuse" };
 
 /**
- * `now` is what is there; `row.held` what was there before the first upload of this epoch. When the two differ, somebody
+ * `now` is what is there; `before` what was there before the first upload of this epoch. When the two differ, somebody
  * wrote in between: most likely we, just before a crash. Nothing that is there is replaced unless the job says so.
  */
 export function judgeHeld(
-  row: EntryRow,
-  now: Held | null,
-  options: { existing: ExistingRule; verify: boolean },
+  entry: Entry,
+  { before, now }: { before: Held | null; now: Held | null },
+  options: Pick<TransferOptions, "existing" | "verify">,
 ): Decision {
   if (now === null) return { kind: "write", condition: { kind: "absent" } };
-  const comparable = now.sizeBytes === row.sizeBytes && now.sha256 !== null;
-  if (now.etag !== row.held?.etag) {
+  const comparable = now.sizeBytes === entry.sizeBytes && now.sha256 !== null;
+  if (now.etag !== before?.etag) {
     return comparable
       ? { kind: "compare", held: now, sha256: now.sha256, whose: "ours" }
       : { kind: "refuse" };
@@ -99,7 +173,7 @@ export function judgeHeld(
     case "overwrite":
       return { kind: "write", condition: { kind: "matches", etag: now.etag } };
     case "skip_identical":
-      if (!options.verify && now.sizeBytes === row.sizeBytes && now.modifiedMs === row.modifiedMs)
+      if (!options.verify && now.sizeBytes === entry.sizeBytes && now.modifiedMs === entry.modifiedMs)
         return { kind: "skip", held: now };
       return comparable
         ? { kind: "compare", held: now, sha256: now.sha256, whose: "theirs" }
@@ -111,8 +185,6 @@ export function destinationExists(path: string): TransferError {
   return new TransferError(
     { scope: "file", code: "destination_exists" },
     `Cannot write "${path}": something else of this name is at the destination`,
-    {
-      retry: { kind: "never" },
-    },
+    { retry: { kind: "never" } },
   );
 }

@@ -60,7 +60,7 @@ Deno.test("[F2] of all patterns that match, the last one decides", () => {
     ...NO_FILTERS,
     exclude: ["build/", "!build/keep.txt", "*.log", "!important.log"],
   });
-  const moves = (path: string) => filter({ path, sizeBytes: 1, modifiedMs: 1 });
+  const moves = (path: string) => filter({ path, sizeBytes: 1, modifiedMs: 1, identity: null });
   assert.equal(moves("build/a"), false);
   assert.equal(moves("build/keep.txt"), true);
   assert.equal(moves("x/a.log"), false);
@@ -70,7 +70,7 @@ Deno.test("[F2] of all patterns that match, the last one decides", () => {
 Deno.test("[F2] with an include list a file must match one; a list that begins with ! begins with everything", () => {
   const only = compileFilter({ ...NO_FILTERS, include: ["*.pdf", "!draft*"] });
   const but = compileFilter({ ...NO_FILTERS, include: ["!*.iso"] });
-  const entry = (path: string) => ({ path, sizeBytes: 1, modifiedMs: 1 });
+  const entry = (path: string) => ({ path, sizeBytes: 1, modifiedMs: 1, identity: null });
   assert.deepEqual(
     [only(entry("a.pdf")), only(entry("draft.pdf")), only(entry("a.txt"))],
     [true, false, false],
@@ -87,7 +87,7 @@ Deno.test("[F3] sizes are inclusive, modifiedBefore is exclusive, modifiedAfter 
     modifiedBefore: "2026-02-01T00:00:00Z",
   });
   const at = (sizeBytes: number, time: string) =>
-    filter({ path: "a", sizeBytes, modifiedMs: Date.parse(time) });
+    filter({ path: "a", sizeBytes, modifiedMs: Date.parse(time), identity: null });
   assert.equal(at(10, "2026-01-01T00:00:00Z"), true);
   assert.equal(at(20, "2026-01-31T23:59:59Z"), true);
   assert.equal(at(9, "2026-01-10T00:00:00Z"), false);

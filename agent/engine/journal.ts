@@ -1,18 +1,19 @@
 /**
  * What happened in one epoch, durable: the only truth about a run.
  *
- * A SQLite file with one row per entry. Changes are queued and written in groups, one transaction for all that came in
- * meanwhile, so that thousands of small files do not wait for a disk flush each. The totals are written in the same
- * transaction as the rows they count, and {@link Journal.totals} shows only what is durable: whoever is told a number
- * will never be told a smaller one after a crash.
+ * The engine works on {@link Page}s in memory; the journal writes behind, one transaction for all that came in meanwhile,
+ * so that thousands of small files do not wait for a disk flush each. Who must not go on before something is durable
+ * (a page before its first request) waits for {@link Journal.flush}. {@link Journal.totals} shows only what is durable:
+ * whoever is told a number will never be told a smaller one after a crash.
  *
- * States of an entry:
+ *     pending ──▶ uploaded ──▶ completed      (`uploaded`: accepted, but not proved yet)
+ *        └───────────┴───────▶ failed, skipped
  *
- *     pending ──▶ started ──▶ uploaded ──▶ completed      (`uploaded`: accepted, but not proved yet)
- *        └───────────┴────────────┴──────▶ failed, skipped
+ * A page is claimed, durably, before the first request for one of its entries goes out. So after a crash only entries of
+ * claimed pages, a few thousand at most, may be at the destination without our knowing.
  *
- * `started` is written before the first request for an entry goes out. So after a crash only those entries, a few
- * hundred at most, may be at the destination without our knowing.
+ * When the disk is full nothing is lost and nothing fails: the journal says so ({@link Journal.waiting}), tries again, and
+ * lets nobody begin anything new meanwhile ({@link Journal.room}).
  */
 import {
   FAILURES_KEPT_MAX,
@@ -22,44 +23,25 @@ import {
   type JobTotals,
   ZERO_TOTALS,
 } from "../../schema/job.ts";
-import type { FileFailureCode, FileSkipCode } from "../../schema/errors.ts";
 import type { AgentPhase } from "../../schema/protocol.ts";
-import type { Held, Listed } from "../connectors/connector.ts";
-import type { Database, Platform, SqlRow } from "../platform.ts";
-import { Group } from "./group.ts";
-import {
-  type EntryRow,
-  readEntry,
-  SCHEMA,
-  SCHEMA_VERSION,
-  statementsOf,
-  type Statements,
-} from "./journal-schema.ts";
+import { type Held, type Listed, LISTED_PAGE_ITEMS_MAX } from "../connectors/connector.ts";
+import type { Clock, Platform } from "../platform.ts";
+import { JournalError, JournalFile, JournalFull, SCHEMA_VERSION } from "./journal-file.ts";
+import { SALT_BYTES } from "./block-id.ts";
+import { isFinal, type Listing, type Outcome, Page, readOutcome, writeOutcome } from "./page.ts";
 
 /** As the schema of a failure has it. */
 const MESSAGE_LENGTH_MAX = 500;
-
-/** The journal cannot be read or written. */
-export class JournalError extends Error {
-  override readonly name = "JournalError";
-}
-
-/** What became of one entry. */
-export type Outcome =
-  | { readonly state: "uploaded"; readonly sha256: string; readonly etag: string }
-  | {
-      readonly state: "completed";
-      readonly sha256: string;
-      readonly etag: string;
-      readonly verified: "yes" | "no";
-    }
-  | {
-      readonly state: "skipped";
-      readonly code: FileSkipCode;
-      readonly sha256: string | null;
-      readonly etag: string | null;
-    }
-  | { readonly state: "failed"; readonly code: FileFailureCode; readonly message: string };
+/** Between two commits lies nine times what the last one cost, so that a slow disk takes a tenth of the time, not all. */
+const GAP_PER_COST = 9;
+export const GAP_MS_MIN = 4;
+export const GAP_MS_MAX = 250;
+/** More than this in memory only, and nothing new is begun. */
+export const CHANGES_WAITING_MAX = 20_000;
+export const PAGES_WAITING_MAX = 64;
+/** A log longer than this is folded into the pages. */
+export const LOG_CHARACTERS_MAX = 1_048_576;
+const FULL_RETRY_MS = 5_000;
 
 /** What a scan found, after the filters. */
 export type Scanned =
@@ -71,362 +53,459 @@ export type Scanned =
       readonly modifiedMs: number;
     };
 
-/** What the rows add up to, kept with them. */
+/** What the pages add up to, kept beside them. */
 interface Summary {
   readonly totals: { -readonly [Key in keyof JobTotals]: JobTotals[Key] };
   awaitingFiles: number;
   awaitingBytes: number;
+  largestBytes: number;
   failures: number;
   activeMs: number;
 }
 
+/** One line of the log: an outcome, or what an entry turned out to be. */
+type Change =
+  | readonly [page: number, index: number, outcome: ReturnType<typeof writeOutcome>]
+  | readonly [page: number, index: number, "facts", sizeBytes: number, modifiedMs: number];
+
 export class Journal {
-  readonly #database: Database;
-  readonly #statements: Statements;
-  readonly #group: Group;
+  readonly #file: JournalFile;
+  readonly #clock: Clock;
+  readonly #pages = new Map<number, { readonly page: Page; users: number; isDirty: boolean }>();
   /** As it is on the disk. */
-  #summary: Readonly<Summary>;
-  /** Inside a transaction: as it will be. */
-  #draft: Summary;
-  #closed = false;
+  #durable: Readonly<Summary>;
+  /** As it is in memory. */
+  #summary: Summary;
+  #pageCount: number;
+  #lastPath: string | null = null;
+
+  // What the next commit writes.
+  #changes: Change[] = [];
+  #newPages: Page[] = [];
+  #claimed: Page[] = [];
+  readonly #facts = new Map<string, string>();
+  #failures: string[] = [];
+  #logCharacters = 0;
+
+  #committing = false;
+  #flushing: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  #broken: { readonly error: unknown } | null = null;
+  #waiting: string | null = null;
+  readonly #closing = new AbortController();
+
   /** Asked at each commit. */
   activeMs: () => number = () => this.#summary.activeMs;
   /** Called after each commit. */
   onCommit: () => void = () => {};
+  /** Called when nothing can be written any more. */
+  onBroken: (error: unknown) => void = () => {};
   readonly startedAtMs: number;
+  /** Random bytes of this epoch, in the name of each block it sends. */
+  readonly salt: Uint8Array;
 
-  private constructor(platform: Platform, database: Database) {
-    this.#database = database;
-    this.#statements = statementsOf(database);
-    if (this.#read("version") === null) {
-      this.#write("version", String(SCHEMA_VERSION));
-      this.#write("started_at", String(platform.clock.now()));
-    } else if (this.#read("version") !== String(SCHEMA_VERSION)) {
-      throw new JournalError(`Cannot read journal: it is of version ${this.#read("version")}`);
+  private constructor(platform: Platform, file: JournalFile) {
+    this.#file = file;
+    this.#clock = platform.clock;
+    const version = file.fact("version");
+    if (version === null) {
+      file.transaction(() => {
+        file.writeFact("version", String(SCHEMA_VERSION));
+        file.writeFact("started_at", String(platform.clock.now()));
+        file.writeFact("salt", platform.random.bytes(SALT_BYTES).toBase64());
+      });
+    } else if (version !== String(SCHEMA_VERSION)) {
+      throw new JournalError(`Cannot read journal: it is of version ${version}`);
     }
-    this.startedAtMs = Number(this.#read("started_at"));
-    const summary = this.#read("summary");
-    this.#summary = summary === null ? NOTHING_YET : (JSON.parse(summary) as Summary);
-    this.#draft = copyOf(this.#summary);
-    this.#group = new Group(platform.clock, (changes) => {
-      this.#commit(changes);
-      this.onCommit();
-    });
+    this.startedAtMs = Number(file.fact("started_at"));
+    this.salt = Uint8Array.fromBase64(file.fact("salt") ?? "");
+    const summary = file.fact("summary");
+    this.#summary = summary === null ? copyOf(NOTHING_YET) : (JSON.parse(summary) as Summary);
+    this.#durable = copyOf(this.#summary);
+    this.#pageCount = file.pageCount();
+    this.#foldLog();
   }
 
-  /** Opens what is there, or begins. Throws {@link JournalError}. */
+  /** Opens what is there, or begins. Throws {@link JournalError} or {@link JournalFull}. */
   static open(platform: Platform, path: string): Journal {
-    return guard("open", () => {
-      const database = platform.openDatabase(path, { exclusive: true });
-      try {
-        const check = database.prepare("PRAGMA quick_check(1)").get();
-        if (check === undefined || Object.values(check)[0] !== "ok") throw new Error("its check failed");
-        database.execute(SCHEMA);
-        return new Journal(platform, database);
-      } catch (error) {
-        database.close();
-        throw error;
-      }
-    });
+    const file = JournalFile.open(platform, path);
+    try {
+      return new Journal(platform, file);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   // --- what is durable ---------------------------------------------------------------------------------------------
 
   get totals(): JobTotals {
-    return this.#summary.totals;
+    return this.#durable.totals;
   }
   /** Uploaded, but not proved yet. */
   get awaiting(): { readonly files: number; readonly bytes: number } {
-    return { files: this.#summary.awaitingFiles, bytes: this.#summary.awaitingBytes };
+    return { files: this.#durable.awaitingFiles, bytes: this.#durable.awaitingBytes };
+  }
+  /** Bytes of entries that ended or were sent, but are not in {@link Journal.totals} as such. */
+  get aheadBytes(): number {
+    const now = this.#summary;
+    const shown = this.#durable.totals;
+    const ended = ({ bytesCompleted, bytesFailed, bytesSkipped }: JobTotals) =>
+      bytesCompleted + bytesFailed + bytesSkipped;
+    return ended(now.totals) + now.awaitingBytes - ended(shown);
   }
   get failureCount(): number {
-    return this.#summary.failures;
+    return this.#durable.failures;
   }
   get workedMs(): number {
-    return this.#summary.activeMs;
+    return this.#durable.activeMs;
+  }
+  /** The size of the largest entry that was listed as to be moved. */
+  get largestBytes(): number {
+    return this.#durable.largestBytes;
   }
   get scan(): { readonly cursor: string | null; readonly done: boolean } {
-    const done = this.#read("scan_done") !== null;
-    const cursor = this.#read("scan_cursor");
-    return { cursor: cursor === null ? null : (JSON.parse(cursor) as string), done };
-  }
-  get inventoryDone(): boolean {
-    return this.#read("inventory_done") !== null;
+    const cursor = this.#file.fact("scan_cursor");
+    return {
+      cursor: cursor === null ? null : (JSON.parse(cursor) as string),
+      done: this.#file.fact("scan_done") !== null,
+    };
   }
   get phaseTold(): AgentPhase | null {
-    return this.#read("phase_told") as AgentPhase | null;
+    return this.#file.fact("phase_told") as AgentPhase | null;
   }
   get failuresTold(): number {
-    return Number(this.#read("failures_told") ?? 0);
+    return Number(this.#file.fact("failures_told") ?? 0);
   }
   /** The report, once there is one. */
   get report(): JobReport | null {
-    const text = this.#read("report");
+    const text = this.#file.fact("report");
     return text === null ? null : jobReport.parse(JSON.parse(text));
   }
-
-  entry(path: string): EntryRow | null {
-    const row = guard("read", () => this.#statements.entry.get(path));
-    return row === undefined ? null : readEntry(row);
-  }
-  /** The size of the largest entry that is to be moved. */
-  largestBytes(): number {
-    return Number(guard("read", () => this.#statements.largest.get())?.["size"] ?? 0);
-  }
-  pendingCount(countMax: number): number {
-    return Number(guard("read", () => this.#statements.pendingCount.get(countMax))?.["count"] ?? 0);
-  }
-  /** The first pending entries, in path order. */
-  pending(countMax: number): readonly EntryRow[] {
-    return this.#rows(() => this.#statements.inState.iterate("pending", "", countMax));
-  }
-  /** Entries that a crash or a stop left in the middle. */
-  started(): readonly EntryRow[] {
-    return this.#rows(() => this.#statements.inState.iterate("started", "", -1));
-  }
-  /** Uploaded entries behind `after`, in path order. */
-  uploaded(after: string, countMax: number): readonly EntryRow[] {
-    return this.#rows(() => this.#statements.inState.iterate("uploaded", after, countMax));
-  }
-  /** All entries behind `after`, in path order. */
-  page(after: string, countMax: number): readonly EntryRow[] {
-    return this.#rows(() => this.#statements.page.iterate(after, countMax));
-  }
-  blocks(path: string): ReadonlyMap<number, Uint8Array> {
-    return guard("read", () => {
-      const blocks = new Map<number, Uint8Array>();
-      for (const row of this.#statements.blocks.iterate(path)) {
-        blocks.set(Number(row["number"]), row["md5"] as Uint8Array);
-      }
-      return blocks;
-    });
-  }
   failures(from: number, countMax: number): readonly FileFailure[] {
-    return guard("read", () =>
-      Array.from(this.#statements.failures.iterate(from, countMax), (row) => ({
-        path: String(row["path"]),
-        code: row["code"] as FileFailureCode,
-        message: String(row["message"]),
-      })),
+    return this.#file.failures(from, countMax).map((text) => JSON.parse(text) as FileFailure);
+  }
+
+  // --- pages -------------------------------------------------------------------------------------------------------
+
+  get pageCount(): number {
+    return this.#pageCount;
+  }
+  /** Entries without an outcome, as of now. */
+  get pendingFiles(): number {
+    const { totals, awaitingFiles } = this.#summary;
+    return (
+      totals.filesTotal - totals.filesCompleted - totals.filesFailed - totals.filesSkipped - awaitingFiles
     );
   }
+  /** Entries that wait for their proof, as of now. */
+  get awaitingFiles(): number {
+    return this.#summary.awaitingFiles;
+  }
 
-  // --- changes, each resolving once it is durable ------------------------------------------------------------------
+  /** The first page from `from` on with such entries; null when there is none. */
+  nextPage(from: number, what: "pending" | "awaiting"): number | null {
+    // What the disk does not know yet is in memory.
+    let next = this.#file.nextPage(from, what);
+    while (next !== null && this.#pages.get(next)?.page.count()[what] === 0)
+      next = this.#file.nextPage(next + 1, what);
+    for (const [number, { page }] of this.#pages) {
+      if (number >= from && (next === null || number < next) && page.count()[what] > 0) next = number;
+    }
+    return next;
+  }
+
+  /** The page of this number, shared with whoever else has it open. To be given back with {@link Journal.release}. */
+  open(number: number): Page {
+    const open = this.#pages.get(number);
+    if (open !== undefined) {
+      open.users++;
+      return open.page;
+    }
+    const page = this.read(number);
+    this.#pages.set(number, { page, users: 1, isDirty: false });
+    return page;
+  }
+
+  /** When the last one gives it back, the page is written and forgotten. */
+  release(page: Page): void {
+    const open = this.#pages.get(page.number);
+    if (open === undefined) return;
+    open.users--;
+    if (open.users > 0) return;
+    if (open.isDirty) this.#schedule();
+    else this.#pages.delete(page.number);
+  }
+
+  /** A page to look at, as it is now. */
+  read(number: number): Page {
+    const page = this.#pages.get(number)?.page ?? this.#file.page(number);
+    if (page === null) throw new JournalError(`Cannot read journal: page ${number} is not there`);
+    return page;
+  }
+
+  // --- changes: at once in memory, soon on the disk ----------------------------------------------------------------
+
+  /** Returns a promise when too much waits for the disk; nothing new is to be begun before it resolves. */
+  room(): undefined | Promise<void> {
+    const isFull = this.#changes.length > CHANGES_WAITING_MAX || this.#newPages.length > PAGES_WAITING_MAX;
+    return isFull || this.#broken !== null || this.#waiting !== null ? this.flush() : undefined;
+  }
+
+  /** Why nothing can be written just now, or null. */
+  get waiting(): string | null {
+    return this.#waiting;
+  }
 
   /** A page of the source's listing. */
-  addPage(items: readonly Scanned[], cursor: string | null): Promise<void> {
-    return this.#group.addMany(() => {
-      for (const item of items) this.#addListed(item);
-      if (cursor === null) this.#write("scan_done", "1");
-      else this.#write("scan_cursor", JSON.stringify(cursor));
+  addPage(items: readonly Scanned[], cursor: string | null): void {
+    const listed = items.map(listingOf).filter(({ path }) => {
+      // A path that is listed twice is one entry.
+      const isNew = path !== this.#lastPath;
+      this.#lastPath = path;
+      return isNew;
     });
+    for (let from = 0; from < listed.length; from += LISTED_PAGE_ITEMS_MAX) {
+      const listings = listed.slice(from, from + LISTED_PAGE_ITEMS_MAX);
+      const page = Page.of(this.#pageCount++, listings);
+      for (const listing of listings) this.#countListed(listing);
+      this.#newPages.push(page);
+    }
+    if (cursor === null) this.#facts.set("scan_done", "1");
+    else this.#facts.set("scan_cursor", JSON.stringify(cursor));
+    this.#schedule();
   }
 
-  /** Marks the next pending entries as started, and hands them out once that is durable. */
-  async claim(after: string, countMax: number): Promise<readonly EntryRow[]> {
-    const rows = this.#rows(() => this.#statements.inState.iterate("pending", after, countMax));
-    if (rows.length === 0) return rows;
-    await this.#group.addMany(() => {
-      for (const row of rows) this.#statements.setState.run("started", row.path);
-    });
-    return rows;
-  }
-
-  /** What the destination holds, as its listing says. */
-  noteHeld(items: readonly Held[]): Promise<void> {
-    return this.#group.addMany(() => {
-      for (const held of items) {
-        this.#statements.noteHeld.run(held.etag, held.sizeBytes, held.sha256, held.modifiedMs, held.path);
-      }
-    });
-  }
-
-  /** A new attempt at a large file; what an earlier one sent is forgotten. */
-  beginAttempt(path: string, attempt: Uint8Array, blockBytes: number): Promise<void> {
-    return this.#group.add(() => {
-      this.#statements.dropBlocks.run(path);
-      this.#statements.setAttempt.run(attempt, blockBytes, path);
-    });
-  }
-
-  acceptBlock(path: string, index: number, md5: Uint8Array, sizeBytes: number): Promise<void> {
-    return this.#group.add(() => {
-      this.#statements.addBlock.run(path, index, md5);
-      this.#count({ bytesSent: sizeBytes });
-    });
-  }
-
-  /** An entry that changed since it was listed. */
-  resize(path: string, sizeBytes: number, modifiedMs: number): Promise<void> {
-    return this.#group.add(() => {
-      const row = this.entry(path);
-      if (row === null) return;
-      this.#statements.resize.run(sizeBytes, modifiedMs, path);
-      const moreBytes = sizeBytes - row.sizeBytes;
-      // Totals never fall: what a shrunken file has lost stays in the total, with the skipped bytes.
-      if (moreBytes >= 0) this.#count({ bytesTotal: moreBytes });
-      else this.#count({ bytesSkipped: -moreBytes });
-    });
+  /** Notes what the destination held, and returns once that is durable: from then on requests may go out. */
+  claim(page: Page, held: readonly (Held | null)[]): Promise<void> {
+    page.held = held;
+    this.#claimed.push(page);
+    return this.flush();
   }
 
   /** Ends an entry, or brings it to `uploaded`. `sentBytes` is the body that was accepted for it just now. */
-  settle(path: string, outcome: Outcome, sentBytes = 0): Promise<void> {
-    return this.#group.add(() => {
-      this.#count({ bytesSent: sentBytes });
-      this.#settle(path, outcome);
-    });
+  settle(page: Page, index: number, outcome: Outcome, sentBytes = 0): void {
+    const before = page.outcome(index);
+    this.#summary.totals.bytesSent += sentBytes;
+    if (!isFinal(before)) {
+      const sizeBytes = page.sizeBytes(index);
+      if (before !== null) this.#await(-1, -sizeBytes);
+      page.setOutcome(index, outcome);
+      this.#countOutcome(page.path(index), sizeBytes, outcome);
+      this.#log(page, [page.number, index, writeOutcome(outcome)]);
+    }
+    this.#schedule();
   }
 
-  settleAll(outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
-    if (outcomes.size === 0) return Promise.resolve();
-    return this.#group.addMany(() => {
-      for (const [path, outcome] of outcomes) this.#settle(path, outcome);
-    });
+  /** A block that was accepted. */
+  countSent(bytes: number): void {
+    this.#summary.totals.bytesSent += bytes;
+    this.#schedule();
   }
 
-  /** What is at the destination was not made of the blocks of an attempt. */
-  dropAttempt(path: string): Promise<void> {
-    return this.#group.add(() => {
-      this.#statements.dropBlocks.run(path);
-      this.#statements.setAttempt.run(null, null, path);
-    });
+  /** An entry that changed since it was listed. */
+  resize(page: Page, index: number, now: { readonly sizeBytes: number; readonly modifiedMs: number }): void {
+    const moreBytes = now.sizeBytes - page.sizeBytes(index);
+    page.setFacts(index, now);
+    // Totals never fall: what a shrunken file has lost stays in the total, with the skipped bytes.
+    if (moreBytes >= 0) this.#summary.totals.bytesTotal += moreBytes;
+    else this.#summary.totals.bytesSkipped -= moreBytes;
+    this.#log(page, [page.number, index, "facts", now.sizeBytes, now.modifiedMs]);
+    this.#schedule();
   }
 
-  noteInventoryDone(): Promise<void> {
-    return this.#group.add(() => this.#write("inventory_done", "1"));
+  notePhaseTold(phase: AgentPhase): void {
+    this.#note("phase_told", phase);
   }
-  notePhaseTold(phase: AgentPhase): Promise<void> {
-    return this.#group.add(() => this.#write("phase_told", phase));
+  noteFailuresTold(count: number): void {
+    this.#note("failures_told", String(count));
   }
-  noteFailuresTold(count: number): Promise<void> {
-    return this.#group.add(() => this.#write("failures_told", String(count)));
+  /** The run stops without an end; the time it worked is kept. */
+  noteStopped(): Promise<void> {
+    this.#note("stopped_at", String(this.#clock.now()));
+    return this.flush();
   }
   finish(report: JobReport): Promise<void> {
-    return this.#group.add(() => this.#write("report", JSON.stringify(report)));
+    this.#note("report", JSON.stringify(report));
+    return this.flush();
   }
-  /** Writes the time worked, and waits for all that was queued. */
-  flush(): Promise<void> {
-    return this.#group.add(() => {});
+
+  /** Resolves once all that was said so far is durable. */
+  async flush(): Promise<void> {
+    if (this.#waiting === null) this.#commit();
+    if (this.#broken !== null) throw this.#broken.error;
+    if (this.#isClean()) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#flushing.push({ resolve, reject });
+      this.#schedule();
+    });
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#group.close();
-    this.#database.close();
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    this.#break(new JournalError("Cannot write journal: it is closed"));
+    this.#file.close();
   }
 
-  // --- inside a transaction ----------------------------------------------------------------------------------------
+  // --- commits -----------------------------------------------------------------------------------------------------
 
-  #commit(changes: readonly (() => void)[]): void {
-    this.#draft = copyOf(this.#summary);
-    guard("write", () => {
-      this.#database.execute("BEGIN IMMEDIATE");
+  #schedule(): void {
+    if (this.#committing || this.#broken !== null) return;
+    this.#committing = true;
+    void this.#commitLater();
+  }
+
+  async #commitLater(): Promise<void> {
+    let gapMs = GAP_MS_MIN;
+    while (this.#broken === null && !this.#isClean()) {
       try {
-        for (const change of changes) change();
-        this.#draft.activeMs = Math.max(this.#draft.activeMs, this.activeMs());
-        this.#write("summary", JSON.stringify(this.#draft));
-        this.#database.execute("COMMIT");
-      } catch (error) {
-        try {
-          this.#database.execute("ROLLBACK");
-        } catch {
-          // The first error says more; a transaction that cannot be rolled back is dropped when the file is opened next.
-        }
-        throw error;
+        await this.#clock.sleep(this.#waiting === null ? gapMs : FULL_RETRY_MS, this.#closing.signal);
+      } catch {
+        break;
       }
-    });
-    this.#summary = this.#draft;
+      const begunMs = this.#clock.monotonic();
+      this.#commit();
+      const costMs = this.#clock.monotonic() - begunMs;
+      gapMs = Math.min(GAP_MS_MAX, Math.max(GAP_MS_MIN, costMs * GAP_PER_COST));
+    }
+    this.#committing = false;
   }
 
-  #addListed(item: Scanned): void {
-    const entry = item.kind === "file" ? item.entry : { sizeBytes: 0, modifiedMs: 0, ...item };
-    // A path that is listed twice is one entry.
-    if (this.#statements.add.get(entry.path, entry.sizeBytes, entry.modifiedMs) === undefined) return;
-    this.#count({ filesTotal: 1, bytesTotal: entry.sizeBytes });
-    switch (item.kind) {
-      case "file":
-        return;
-      case "filtered":
-        this.#applyOutcome(entry.path, entry.sizeBytes, {
-          state: "skipped",
-          code: "filtered",
-          sha256: null,
-          etag: null,
-        });
-        return;
-      case "skipped":
-        this.#applyOutcome(entry.path, 0, { state: "skipped", code: item.code, sha256: null, etag: null });
-        return;
-      case "failed":
-        this.#applyOutcome(entry.path, entry.sizeBytes, {
-          state: "failed",
-          code: item.code,
-          message: item.message,
-        });
-        return;
+  /** One transaction for all that waits. */
+  #commit(): void {
+    if (this.#broken !== null || this.#isClean()) return;
+    this.#summary.activeMs = Math.max(this.#summary.activeMs, this.activeMs());
+    const log = this.#changes.length === 0 ? null : JSON.stringify(this.#changes);
+    const folds = this.#logCharacters + (log?.length ?? 0) > LOG_CHARACTERS_MAX;
+    try {
+      this.#file.transaction(() => this.#write(log, folds));
+    } catch (error) {
+      if (error instanceof JournalFull) this.#waiting = error.message;
+      else this.#break(error);
+      return;
+    }
+    this.#forgetWritten(log, folds);
+    this.onCommit();
+    const flushed = this.#flushing;
+    this.#flushing = [];
+    for (const { resolve } of flushed) resolve();
+  }
+
+  #write(log: string | null, folds: boolean): void {
+    for (const page of this.#newPages) {
+      this.#file.writeListed(page);
+      this.#file.writeOutcomes(page);
+    }
+    for (const page of this.#claimed) this.#file.writeHeld(page);
+    for (const { page, users, isDirty } of this.#pages.values()) {
+      if (isDirty && (folds || users === 0)) this.#file.writeOutcomes(page);
+    }
+    if (folds) this.#file.clearLog();
+    else if (log !== null) this.#file.appendLog(log);
+    const firstFailure = Math.min(this.#summary.failures, FAILURES_KEPT_MAX) - this.#failures.length;
+    for (const [index, failure] of this.#failures.entries())
+      this.#file.writeFailure(firstFailure + index, failure);
+    for (const [key, value] of this.#facts) this.#file.writeFact(key, value);
+    this.#file.writeFact("summary", JSON.stringify(this.#summary));
+  }
+
+  #forgetWritten(log: string | null, folds: boolean): void {
+    this.#logCharacters = folds ? 0 : this.#logCharacters + (log?.length ?? 0);
+    this.#changes = [];
+    this.#newPages = [];
+    this.#claimed = [];
+    this.#failures = [];
+    this.#facts.clear();
+    this.#waiting = null;
+    this.#durable = copyOf(this.#summary);
+    for (const [number, open] of this.#pages) {
+      if (folds) open.isDirty = false;
+      if (open.users === 0) this.#pages.delete(number);
     }
   }
 
-  #settle(path: string, outcome: Outcome): void {
-    const row = this.entry(path);
-    if (row === null || isSettled(row)) return;
-    if (row.state === "uploaded") this.#await(-1, -row.sizeBytes);
-    this.#applyOutcome(path, row.sizeBytes, outcome);
-    if (outcome.state !== "uploaded" && row.attempt !== null) this.#statements.dropBlocks.run(path);
+  #isClean(): boolean {
+    if (this.#changes.length > 0 || this.#newPages.length > 0 || this.#claimed.length > 0) return false;
+    if (this.#facts.size > 0 || this.#summary.totals.bytesSent !== this.#durable.totals.bytesSent)
+      return false;
+    for (const { users } of this.#pages.values()) if (users === 0) return false;
+    return true;
   }
 
-  #applyOutcome(path: string, sizeBytes: number, outcome: Outcome): void {
+  #break(error: unknown): void {
+    if (this.#broken !== null) return;
+    this.#broken = { error };
+    const flushing = this.#flushing;
+    this.#flushing = [];
+    for (const { reject } of flushing) reject(error);
+    if (!this.#closing.signal.aborted) this.onBroken(error);
+  }
+
+  /** What an earlier start wrote to the log goes into the pages it speaks of. */
+  #foldLog(): void {
+    const rows = this.#file.log();
+    if (rows.length === 0) return;
+    const pages = new Map<number, Page>();
+    for (const row of rows) {
+      for (const change of JSON.parse(row) as Change[]) {
+        const page = pages.get(change[0]) ?? this.read(change[0]);
+        pages.set(page.number, page);
+        if (change[2] === "facts") page.setFacts(change[1], { sizeBytes: change[3], modifiedMs: change[4] });
+        else page.setOutcome(change[1], readOutcome(change[2]) as Outcome);
+      }
+    }
+    this.#file.transaction(() => {
+      for (const page of pages.values()) this.#file.writeOutcomes(page);
+      this.#file.clearLog();
+    });
+  }
+
+  // --- counting ----------------------------------------------------------------------------------------------------
+
+  #log(page: Page, change: Change): void {
+    this.#changes.push(change);
+    const open = this.#pages.get(page.number);
+    if (open !== undefined) open.isDirty = true;
+  }
+
+  #note(key: string, value: string): void {
+    this.#facts.set(key, value);
+    this.#schedule();
+  }
+
+  #countListed({ path, sizeBytes, outcome }: Listing): void {
+    const { totals } = this.#summary;
+    totals.filesTotal++;
+    totals.bytesTotal += sizeBytes;
+    if (outcome !== null) this.#countOutcome(path, sizeBytes, outcome);
+    else this.#summary.largestBytes = Math.max(this.#summary.largestBytes, sizeBytes);
+  }
+
+  #countOutcome(path: string, sizeBytes: number, outcome: Outcome): void {
+    const { totals } = this.#summary;
     switch (outcome.state) {
       case "uploaded":
-        this.#statements.settle.run("uploaded", null, null, outcome.sha256, outcome.etag, path);
-        this.#await(1, sizeBytes);
-        return;
+        return this.#await(1, sizeBytes);
       case "completed":
-        this.#statements.settle.run("completed", null, null, outcome.sha256, outcome.etag, path);
-        this.#count({
-          filesCompleted: 1,
-          bytesCompleted: sizeBytes,
-          filesVerified: outcome.verified === "yes" ? 1 : 0,
-        });
+        totals.filesCompleted++;
+        totals.bytesCompleted += sizeBytes;
+        if (outcome.proof !== "none") totals.filesVerified++;
         return;
       case "skipped":
-        this.#statements.settle.run("skipped", outcome.code, null, outcome.sha256, outcome.etag, path);
-        this.#count({ filesSkipped: 1, bytesSkipped: sizeBytes });
+        totals.filesSkipped++;
+        totals.bytesSkipped += sizeBytes;
         return;
       case "failed":
-        this.#statements.settle.run("failed", outcome.code, outcome.message, null, null, path);
-        this.#count({ filesFailed: 1, bytesFailed: sizeBytes });
-        this.#addFailure(path, outcome);
+        totals.filesFailed++;
+        totals.bytesFailed += sizeBytes;
+        if (this.#summary.failures++ < FAILURES_KEPT_MAX) this.#failures.push(failureText(path, outcome));
         return;
     }
-  }
-
-  #addFailure(path: string, outcome: Extract<Outcome, { state: "failed" }>): void {
-    const number = this.#draft.failures++;
-    if (number >= FAILURES_KEPT_MAX) return;
-    this.#statements.addFailure.run(number, path, outcome.code, outcome.message.slice(0, MESSAGE_LENGTH_MAX));
   }
 
   #await(files: number, bytes: number): void {
-    this.#draft.awaitingFiles += files;
-    this.#draft.awaitingBytes += bytes;
-  }
-
-  #count(more: Partial<JobTotals>): void {
-    const { totals } = this.#draft;
-    for (const key of Object.keys(more) as (keyof JobTotals)[]) totals[key] += more[key] ?? 0;
-  }
-
-  #rows(query: () => Iterable<SqlRow>): readonly EntryRow[] {
-    return guard("read", () => Array.from(query(), readEntry));
-  }
-  #read(key: string): string | null {
-    const row = guard("read", () => this.#statements.read.get(key));
-    return row === undefined ? null : String(row["value"]);
-  }
-  #write(key: string, value: string): void {
-    this.#statements.write.run(key, value);
+    this.#summary.awaitingFiles += files;
+    this.#summary.awaitingBytes += bytes;
   }
 }
 
@@ -434,6 +513,7 @@ const NOTHING_YET: Readonly<Summary> = {
   totals: ZERO_TOTALS,
   awaitingFiles: 0,
   awaitingBytes: 0,
+  largestBytes: 0,
   failures: 0,
   activeMs: 0,
 };
@@ -442,18 +522,38 @@ function copyOf(summary: Readonly<Summary>): Summary {
   return { ...summary, totals: { ...summary.totals } };
 }
 
-function isSettled(row: EntryRow): boolean {
-  return row.state === "completed" || row.state === "failed" || row.state === "skipped";
+function failureText(path: string, { code, message }: Extract<Outcome, { state: "failed" }>): string {
+  const failure: FileFailure = { path, code, message: message.slice(0, MESSAGE_LENGTH_MAX) };
+  return JSON.stringify(failure);
 }
 
-function guard<Result>(action: string, work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof JournalError) throw error;
-    throw new JournalError(
-      `Cannot ${action} journal: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+function listingOf(item: Scanned): Listing {
+  switch (item.kind) {
+    case "file":
+      return { ...item.entry, outcome: null };
+    case "filtered":
+      return {
+        path: item.path,
+        sizeBytes: item.sizeBytes,
+        modifiedMs: item.modifiedMs,
+        identity: null,
+        outcome: { state: "skipped", code: "filtered", sha256: null, etag: null },
+      };
+    case "skipped":
+      return {
+        path: item.path,
+        sizeBytes: 0,
+        modifiedMs: 0,
+        identity: null,
+        outcome: { state: "skipped", code: item.code, sha256: null, etag: null },
+      };
+    case "failed":
+      return {
+        path: item.path,
+        sizeBytes: item.sizeBytes,
+        modifiedMs: 0,
+        identity: null,
+        outcome: { state: "failed", code: item.code, message: item.message },
+      };
   }
 }

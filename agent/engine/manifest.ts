@@ -2,9 +2,7 @@
 import type { Destination } from "../connectors/connector.ts";
 import type { Platform } from "../platform.ts";
 import type { Journal } from "./journal.ts";
-import type { EntryRow } from "./journal-schema.ts";
-
-const ROWS_AT_ONCE = 500;
+import type { Outcome, Page, Proof } from "./page.ts";
 
 /** One line. `not_reached` is an entry that a cancelled or failed run left undone, `unproved` one it could not ask about. */
 export interface ManifestRow {
@@ -12,11 +10,14 @@ export interface ManifestRow {
   readonly sizeBytes: number;
   readonly modified: string | null;
   readonly sha256: string | null;
-  readonly blob: string;
+  /** Null when the destination can hold it under no name. */
+  readonly blob: string | null;
   readonly etag: string | null;
   readonly outcome: "completed" | "failed" | "skipped" | "unproved" | "not_reached";
   /** The code of a failure or of a skip. */
   readonly reason: string | null;
+  /** How a completed entry was proved. */
+  readonly proof: Proof | null;
 }
 
 export interface ManifestInput {
@@ -33,12 +34,10 @@ export async function writeManifest(input: ManifestInput): Promise<{ sha256: str
   const file = platform.disk.create(input.path);
   let rows = 0;
   try {
-    let after: string | null = "";
-    while (after !== null) {
-      const page: readonly EntryRow[] = journal.page(after, ROWS_AT_ONCE);
-      after = page.at(-1)?.path ?? null;
-      const lines = page.map((row) => `${JSON.stringify(manifestRow(row, input.destination))}\n`).join("");
-      const bytes = encoder.encode(lines);
+    for (let number = 0; number < journal.pageCount; number++) {
+      const page = journal.read(number);
+      const lines = page.paths.map((_, index) => `${JSON.stringify(manifestRow(page, index, input))}\n`);
+      const bytes = encoder.encode(lines.join(""));
       hash.update(bytes);
       file.write(bytes);
       rows += page.length;
@@ -51,31 +50,27 @@ export async function writeManifest(input: ManifestInput): Promise<{ sha256: str
   return { sha256: hash.digest().toHex(), rows };
 }
 
-function manifestRow(row: EntryRow, destination: Destination): ManifestRow {
+function manifestRow(page: Page, index: number, { destination }: ManifestInput): ManifestRow {
+  const path = page.path(index);
+  const outcome = page.outcome(index);
+  const named = destination.name(path);
+  const sent = outcome === null || outcome.state === "failed" ? null : outcome;
   return {
-    path: row.path,
-    sizeBytes: row.sizeBytes,
-    modified: isoTime(row.modifiedMs),
-    sha256: row.sha256,
-    blob: destination.name(row.path),
-    etag: row.etag,
-    outcome: outcomeOf(row),
-    reason: row.code,
+    path,
+    sizeBytes: page.sizeBytes(index),
+    modified: isoTime(page.modifiedMs(index)),
+    sha256: sent?.sha256 ?? null,
+    blob: named.kind === "named" ? named.name : null,
+    etag: sent?.etag ?? null,
+    outcome: wordOf(outcome),
+    reason: outcome?.state === "failed" || outcome?.state === "skipped" ? outcome.code : null,
+    proof: outcome?.state === "completed" ? outcome.proof : null,
   };
 }
 
-function outcomeOf(row: EntryRow): ManifestRow["outcome"] {
-  switch (row.state) {
-    case "pending":
-    case "started":
-      return "not_reached";
-    case "uploaded":
-      return "unproved";
-    case "completed":
-    case "failed":
-    case "skipped":
-      return row.state;
-  }
+function wordOf(outcome: Outcome | null): ManifestRow["outcome"] {
+  if (outcome === null) return "not_reached";
+  return outcome.state === "uploaded" ? "unproved" : outcome.state;
 }
 
 function isoTime(ms: number): string | null {

@@ -2,12 +2,11 @@
 import assert from "node:assert/strict";
 import { transferOptions } from "../../schema/job.ts";
 import { VirtualClock } from "../virtual.ts";
-import { blockId, blockIndex } from "./block-id.ts";
+import { blockId, isBlockAt } from "./block-id.ts";
 import { BufferPool, Slots } from "./buffers.ts";
 import { contentTypeOf } from "./content-type.ts";
-import { Group } from "./group.ts";
+import { Line } from "./line.ts";
 import { blockCount, makePlan, MEBIBYTE, MEMORY_BYTES_MAX } from "./plan.ts";
-import { Speed } from "./speed.ts";
 
 const AZURE = { blockBytesMax: 4_000 * MEBIBYTE, blockCountMax: 50_000, wholeBytesMax: 64 * MEBIBYTE };
 const GIBIBYTE = 1_024 * MEBIBYTE;
@@ -29,7 +28,7 @@ Deno.test("[B1] the buffers of a job never take more than the memory it may have
 Deno.test("[B1] what fits is taken as it was asked for; else the block is lowered, and streams only when it cannot be", () => {
   assert.deepEqual(plan({ concurrency: 8, chunkSizeMiB: 8 }, GIBIBYTE), {
     streams: 8,
-    buffers: 9,
+    buffers: 10,
     blockBytes: 8 * MEBIBYTE,
     wholeBytesMax: 8 * MEBIBYTE,
   });
@@ -49,22 +48,25 @@ Deno.test("[B2] the block grows so that the largest file stays within the servic
   }
 });
 
-Deno.test("[B3] the pool makes no more buffers than planned, and uses them again", async () => {
-  const pool = new BufferPool({ streams: 2, buffers: 3, blockBytes: 16, wholeBytesMax: 16 });
-  let out = 0;
+Deno.test("[B3] the pool lends no more buffers than there are, each to one at a time, and again and again", async () => {
+  const pool = new BufferPool([1, 2, 3].map((number) => new Uint8Array([number])));
+  const out = new Set<Uint8Array>();
   let outMax = 0;
   await Promise.all(
     Array.from({ length: 50 }, async () => {
       const buffer = await pool.acquire();
-      outMax = Math.max(outMax, ++out);
+      assert.ok(!out.has(buffer.bytes));
+      out.add(buffer.bytes);
+      outMax = Math.max(outMax, out.size);
       await Promise.resolve();
-      out--;
+      out.delete(buffer.bytes);
       buffer.release();
       buffer.release();
     }),
   );
-  assert.equal(pool.made, 3);
   assert.equal(outMax, 3);
+  const first = pool.acquire();
+  assert.ok(!(first instanceof Promise), "a free buffer is there at once");
 });
 
 Deno.test("[B3] slots let only so many in, and the next when one fails", async () => {
@@ -83,86 +85,48 @@ Deno.test("[B3] slots let only so many in, and the next when one fails", async (
   assert.equal(inside, 0);
 });
 
-Deno.test("[B4] block ids have one length, name their index, and those of another attempt are not ours", () => {
+Deno.test("[B4] block ids have one length, name place and content, and those of another epoch are not ours", () => {
   const ours = new Uint8Array(16).fill(7);
   const theirs = new Uint8Array(16).fill(8);
-  const ids = [0, 1, 49_999].map((index) => blockId(ours, index));
-  assert.deepEqual(new Set(ids.map((id) => id.length)), new Set([32]));
-  assert.deepEqual(
-    ids.map((id) => blockIndex(ours, id)),
-    [0, 1, 49_999],
-  );
-  assert.deepEqual(
-    ids.map((id) => blockIndex(theirs, id)),
-    [null, null, null],
-  );
-  for (const id of ["", "AAAA", "not base64!", `${ids[0]}=`]) assert.equal(blockIndex(ours, id), null);
+  const crc64 = new Uint8Array(8).fill(1);
+  const md5 = new Uint8Array(16).fill(2);
+  const ids = [0, 1, 49_999].flatMap((index) => [blockId(ours, index, crc64), blockId(ours, index, md5)]);
+  assert.deepEqual(new Set(ids.map((id) => id.length)), new Set([48]));
+  assert.equal(new Set(ids).size, 6);
+  assert.equal(new Set([...ids, blockId(theirs, 1, md5)]).size, 7);
+  assert.ok(isBlockAt(blockId(ours, 49_999, md5), ours, 49_999));
+  assert.ok(!isBlockAt(blockId(ours, 1, md5), ours, 2));
+  assert.ok(!isBlockAt(blockId(theirs, 1, md5), ours, 1));
+  for (const id of ["", "AAAA", "not base64!", `${ids[0]}=`]) assert.ok(!isBlockAt(id, ours, 0));
 });
 
-Deno.test("[B5] speed is that of the last seconds, falls to nothing, and holds on a line slower than the window", async () => {
+Deno.test("[B5] speed is that of the last seconds, and falls to nothing", async () => {
   const clock = new VirtualClock();
-  const speed = new Speed(clock);
-  for (let second = 0; second < 20; second++) {
-    const begunMs = clock.monotonic();
-    await clock.advance(1_000);
-    speed.record(1_000, begunMs);
+  const line = new Line(clock, null);
+  const passage = line.passage(1_000_000);
+  for (let step = 0; step < 200; step++) {
+    await clock.advance(100);
+    assert.equal(passage.take(100, new AbortController().signal), 100);
   }
-  assert.equal(Math.round(speed.bytesPerSecond()), 1_000);
+  assert.ok(Math.abs(line.bytesPerSecond() - 1_000) < 60, String(line.bytesPerSecond()));
+  assert.equal(line.inFlightBytes, 20_000);
+  passage.end();
+  passage.end();
+  assert.equal(line.inFlightBytes, 0);
+  await clock.advance(4_900);
+  assert.ok(line.bytesPerSecond() < 100);
   await clock.advance(60_000);
-  assert.ok(speed.bytesPerSecond() < 50);
-
-  const begunMs = clock.monotonic();
-  await clock.advance(64_000);
-  speed.record(64_000, begunMs);
-  assert.equal(Math.round(speed.bytesPerSecond()), 1_000);
+  assert.equal(line.bytesPerSecond(), 0);
 });
 
-Deno.test("[B5] a storm of small files costs no more memory than its bound and tells the same speed", async () => {
+Deno.test("[B5] a line that has just begun is not told as slow", async () => {
   const clock = new VirtualClock();
-  const speed = new Speed(clock);
-  for (let ms = 0; ms < 5_000; ms++) {
-    const begunMs = clock.monotonic();
-    await clock.advance(1);
-    for (let file = 0; file < 4; file++) speed.record(10, begunMs);
-  }
-  assert.ok(Math.abs(speed.bytesPerSecond() - 40_000) < 400, String(speed.bytesPerSecond()));
-});
-
-Deno.test("[B6] changes that come in together share a commit, and each is told only after it", async () => {
-  const clock = new VirtualClock();
-  const commits: number[] = [];
-  const group = new Group(clock, (changes) => {
-    for (const change of changes) change();
-    commits.push(changes.length);
-  });
-  const told: number[] = [];
-  const add = (number: number) => group.add(() => {}).then(() => told.push(number));
-  const first = add(0);
-  await first;
-  assert.deepEqual(commits, [1]);
-  const later = Promise.all([1, 2, 3].map(add));
-  assert.deepEqual(told, [0]);
-  await clock.advance(100);
-  await later;
-  assert.deepEqual(commits, [1, 3]);
-  group.close();
-});
-
-Deno.test("[B6] after a commit that failed nothing more is taken", async () => {
-  const clock = new VirtualClock();
-  let fails = true;
-  const group = new Group(clock, () => {
-    if (fails) throw new Error("disk full");
-  });
-  await assert.rejects(
-    group.add(() => {}),
-    /disk full/,
-  );
-  fails = false;
-  await assert.rejects(
-    group.add(() => {}),
-    /disk full/,
-  );
+  const line = new Line(clock, null);
+  await clock.advance(1_000);
+  void line.passage(10).take(50_000, new AbortController().signal);
+  assert.equal(Math.round(line.bytesPerSecond()), 50_000);
+  line.reset();
+  assert.equal(line.bytesPerSecond(), 0);
 });
 
 Deno.test("[B7] the content type follows the ending, whatever its case", () => {

@@ -2,7 +2,7 @@
  * How a job's files are cut into blocks, and how much memory that takes.
  *
  * Made once, when the scan knows the largest file, so that one size of buffer serves the whole job: memory is
- * `streams + 1` buffers of a block, whatever the files are.
+ * `streams + 2` buffers of a block, whatever the files are.
  */
 import { CONCURRENCY_MIN, type TransferOptions } from "../../schema/job.ts";
 import type { Limits } from "../connectors/connector.ts";
@@ -10,8 +10,8 @@ import type { Limits } from "../connectors/connector.ts";
 export const MEBIBYTE = 1_048_576;
 /** What all buffers together may take. 32 streams of 256 MiB would be 8 GiB, more than the machines we run on have. */
 export const MEMORY_BYTES_MAX = 512 * MEBIBYTE;
-/** One block is read and hashed while all streams send. */
-export const READ_AHEAD_BUFFERS = 1;
+/** One block is read and one is hashed while all streams send. */
+export const READ_AHEAD_BUFFERS = 2;
 /** A few short of the service's count, so that a file may grow a little between scan and read. */
 const BLOCK_COUNT_MARGIN = 100;
 

@@ -1,40 +1,45 @@
 /**
  * The one place that decides to try again.
  *
- * A connector does a thing once and says what to do about a failure; this loop does it. Three budgets, in time that was
- * spent trying and waiting (a laptop that slept through the night has not spent any):
+ * A connector does a thing once and says what to do about a failure; this loop does it. Budgets are in time that was spent
+ * trying and waiting (a laptop that slept through the night has not spent any):
  * - *Failures of the service or the line* are counted, per call: {@link ATTEMPTS_MAX}, with full jitter between them.
- *   While no call at all succeeds, the count does not matter: then it is not this file's trouble but the destination's,
- *   and after {@link OUTAGE_MS_MAX} the job fails. (A night-long outage fails the job, which can be run again and skips
- *   what is there; thousands of files failing one after the other cannot be told from real failures.)
- * - *Throttling* is normal and not counted, but for {@link THROTTLED_MS_MAX} per call. All streams wait at one gate, so
- *   that 32 of them do not each come back on their own.
+ *   While no call at all succeeds, the count does not matter: then it is not this file's trouble but the destination's. A
+ *   destination that was never reached is given up after {@link UNREACHED_MS_MAX}, so that somebody who mistyped an address
+ *   learns it; one that was reached before has {@link OUTAGE_MS_MAX} to come back, because lines fail at night and nobody
+ *   is there to start the job again.
+ * - *Throttling* is normal and not counted. All streams of one storage account wait at one gate, so that 32 of them do not
+ *   each come back on their own.
  * - *A refused credential* is replaced {@link GRANTS_MAX} times, at once.
  *
- * An attempt that shows no end is given up after its stall limit: a minute and what a slow line needs for the body. Each
- * attempt that ran into the limit doubles it, so that a line slower than we assumed gets through in the end.
+ * A call that moves no byte for {@link STALL_MS}, and what a slow line needs to let go of what the system took from us, is
+ * ended and made again. Each time that happens to a call its limit doubles, so that a line slower than assumed gets through.
  */
 import type { JobErrorCode } from "../../schema/errors.ts";
 import { TransferError } from "../connectors/connector.ts";
 import type { Clock, Platform, Random } from "../platform.ts";
 import type { Control } from "./control.ts";
+import type { AccountGate, Stay } from "./gate.ts";
+import type { Passage } from "./line.ts";
 
 export const DELAY_MS_BASE = 1_000;
 export const DELAY_MS_MAX = 64_000;
 export const ATTEMPTS_MAX = 8;
-/** Long enough for a router to start again, short enough that somebody who mistyped an address learns it. */
-export const OUTAGE_MS_MAX = 120_000;
-export const THROTTLED_MS_MAX = 3_600_000;
+export const UNREACHED_MS_MAX = 120_000;
+export const OUTAGE_MS_MAX = 24 * 3_600_000;
 export const GRANTS_MAX = 2;
 export const STALL_MS = 60_000;
+const WATCH_MS = 5_000;
+/** What a system takes from us before the first byte has left, at the most. */
+const SYSTEM_BUFFER_BYTES = 4 * 1024 * 1024;
 /** The slowest line we wait for at first: half a megabit per second. */
 export const SLOW_BYTES_PER_SECOND = 64 * 1024;
 
 export interface RetryOptions {
   /** For the log; no path, no secret. */
   readonly action: string;
-  /** Size of the body, for the stall limit. */
-  readonly bodyBytes: number;
+  /** Bodies that move in this call; its last movement keeps the call alive. */
+  readonly passage: Passage | null;
   readonly signal: AbortSignal;
 }
 
@@ -44,8 +49,15 @@ interface Spent {
   stalls: number;
   grants: number;
   waitedMs: number;
-  throttledMs: number;
   firstFailureMs: number | null;
+}
+
+/** A call that is under way. */
+interface Watched {
+  readonly passage: Passage | null;
+  sinceMs: number;
+  readonly limitMs: number;
+  abort: (reason: Error) => void;
 }
 
 export class Retry {
@@ -53,147 +65,166 @@ export class Retry {
   readonly #random: Random;
   readonly #log: Platform["log"];
   readonly #control: Control;
-  readonly #ready: (signal: AbortSignal) => Promise<void>;
-  /** Nobody calls before this time: the gate of a throttled service. */
-  #gateMs = 0;
-  /** Throttled answers in a row. */
-  #throttled = 0;
+  readonly #gate: AccountGate;
+  readonly #ready: (signal: AbortSignal) => void | Promise<void>;
+  readonly #watched = new Set<Watched>();
+  #watching = false;
   #lastSuccessMs = -Infinity;
+  #failingSinceMs: number | null = null;
 
   /** `ready` is asked before each attempt, and may take its time. */
-  constructor(platform: Platform, control: Control, ready: (signal: AbortSignal) => Promise<void>) {
-    this.#ready = ready;
-    this.#clock = platform.clock;
-    this.#random = platform.random;
-    this.#log = platform.log;
-    this.#control = control;
+  constructor(input: {
+    readonly platform: Platform;
+    readonly control: Control;
+    readonly gate: AccountGate;
+    readonly ready: (signal: AbortSignal) => void | Promise<void>;
+  }) {
+    this.#ready = input.ready;
+    this.#gate = input.gate;
+    this.#clock = input.platform.clock;
+    this.#random = input.platform.random;
+    this.#log = input.platform.log;
+    this.#control = input.control;
+  }
+
+  /** Since when nothing gets through, by the monotonic clock; null while something does. */
+  get failingSinceMs(): number | null {
+    return this.#failingSinceMs;
   }
 
   /** Does `call` until it succeeds or there is no sense in going on. Throws {@link TransferError} or `Stopped`. */
   async call<Result>(call: (signal: AbortSignal) => Promise<Result>, options: RetryOptions): Promise<Result> {
-    const spent: Spent = {
-      counted: 0,
-      stalls: 0,
-      grants: 0,
-      waitedMs: 0,
-      throttledMs: 0,
-      firstFailureMs: null,
-    };
+    let spent: Spent | null = null;
     for (;;) {
-      spent.throttledMs += await this.#passGate(options.signal);
-      const limitMs = (STALL_MS + (options.bodyBytes / SLOW_BYTES_PER_SECOND) * 1_000) * 2 ** spent.stalls;
-      await this.#control.attempt(options.signal, this.#ready);
+      const entered = this.#enter(options.signal);
+      const stay = entered instanceof Promise ? await entered : entered;
       const begunMs = this.#clock.monotonic();
       try {
-        const result = await this.#once(call, limitMs, options.signal);
+        const result = await this.#once(call, options, spent?.stalls ?? 0);
         this.#lastSuccessMs = this.#clock.monotonic();
-        this.#throttled = 0;
+        this.#failingSinceMs = null;
+        stay.leave("ok");
         return result;
       } catch (error) {
+        leaveFailed(stay, error);
         if (!(error instanceof TransferError)) throw error;
+        spent ??= { counted: 0, stalls: 0, grants: 0, waitedMs: 0, firstFailureMs: null };
         if (error instanceof StallError) spent.stalls++;
-        spent.waitedMs += Math.min(this.#clock.monotonic() - begunMs, limitMs);
+        spent.waitedMs += Math.min(this.#clock.monotonic() - begunMs, 2 * STALL_MS);
         await this.#prepareNext(error, spent, options);
       }
     }
   }
 
+  /** Nothing to wait for is the rule. */
+  #enter(signal: AbortSignal): Stay | Promise<Stay> {
+    const ready = this.#ready(signal);
+    if (ready === undefined) return this.#gate.enter(signal);
+    return ready.then(() => this.#gate.enter(signal));
+  }
+
   /** Returns when it is time for another attempt; throws `error`, or what it means, when there is to be none. */
   async #prepareNext(error: TransferError, spent: Spent, options: RetryOptions): Promise<void> {
-    const logRetry = () =>
-      this.#log("retry", {
-        action: options.action,
-        advice: error.retry.kind,
-        counted: spent.counted,
-        message: error.message,
-      });
-    switch (error.retry.kind) {
-      case "never":
-        throw error;
-      case "new_grant":
-        if (++spent.grants > GRANTS_MAX) throw error;
-        logRetry();
-        return;
-      case "throttled":
-        if (spent.throttledMs > THROTTLED_MS_MAX) throw error;
-        this.#shutGate(error.retry.afterMs);
-        logRetry();
-        return;
-      case "backoff": {
-        spent.firstFailureMs ??= this.#clock.monotonic();
-        spent.counted++;
-        this.#giveUp(error, spent);
-        logRetry();
-        const delayMs = Math.max(this.#jitter(spent.counted), error.retry.afterMs ?? 0);
-        spent.waitedMs += delayMs;
-        await this.#sleep(delayMs, options.signal);
-      }
+    if (error.retry.kind === "never") throw error;
+    if (error.retry.kind === "new_grant" && ++spent.grants > GRANTS_MAX) throw error;
+    if (error.retry.kind === "backoff") {
+      spent.firstFailureMs ??= this.#clock.monotonic();
+      this.#failingSinceMs ??= spent.firstFailureMs;
+      spent.counted++;
+      this.#giveUp(error, spent);
     }
+    this.#log("retry", {
+      action: options.action,
+      advice: error.retry.kind,
+      counted: spent.counted,
+      message: error.message,
+    });
+    if (error.retry.kind !== "backoff") return;
+    const delayMs = Math.max(this.#jitter(spent.counted), error.retry.afterMs ?? 0);
+    spent.waitedMs += delayMs;
+    await this.#control.attempt(options.signal, (attemptSignal) => this.#clock.sleep(delayMs, attemptSignal));
   }
+
+  // --- one attempt -------------------------------------------------------------------------------------------------
 
   async #once<Result>(
     call: (signal: AbortSignal) => Promise<Result>,
-    limitMs: number,
-    signal: AbortSignal,
+    { passage, signal }: RetryOptions,
+    stalls: number,
   ): Promise<Result> {
-    return await this.#control.attempt(signal, async (attemptSignal, abort) => {
-      const ended = new AbortController();
-      this.#clock.sleep(limitMs, ended.signal).then(
-        () => abort(new StallError(limitMs)),
-        () => {},
-      );
-      try {
-        return await call(attemptSignal);
-      } finally {
-        ended.abort();
+    const watched: Watched = {
+      passage,
+      sinceMs: this.#clock.monotonic(),
+      limitMs: this.#limitMs(passage) * 2 ** stalls,
+      abort: () => {},
+    };
+    this.#watched.add(watched);
+    if (!this.#watching) void this.#watch();
+    try {
+      return await this.#control.attempt(signal, (attemptSignal, abort) => {
+        watched.abort = abort;
+        watched.sinceMs = this.#clock.monotonic();
+        return call(attemptSignal);
+      });
+    } finally {
+      this.#watched.delete(watched);
+    }
+  }
+
+  /** When the last piece was handed over, part of the body may still wait in the system for a slow line. */
+  #limitMs(passage: Passage | null): number {
+    if (passage === null) return STALL_MS;
+    const perSecond = Math.max(SLOW_BYTES_PER_SECOND, passage.lineBytesPerSecond());
+    return STALL_MS + (Math.min(passage.bodyBytes, SYSTEM_BUFFER_BYTES) / perSecond) * 1_000;
+  }
+
+  /** One timer for all calls. */
+  async #watch(): Promise<void> {
+    this.#watching = true;
+    try {
+      while (this.#watched.size > 0) {
+        await this.#clock.sleep(WATCH_MS, this.#control.stopped);
+        if (this.#control.paused) continue;
+        const nowMs = this.#clock.monotonic();
+        for (const { passage, sinceMs, limitMs, abort } of this.#watched) {
+          const movedMs = Math.max(sinceMs, passage?.movedMs ?? 0);
+          if (nowMs - movedMs >= limitMs) abort(new StallError(nowMs - movedMs));
+        }
       }
-    });
+    } catch {
+      // The run was stopped, and everything under way with it.
+    } finally {
+      this.#watching = false;
+    }
   }
 
   /** Throws when this failure was one too many. */
   #giveUp(error: TransferError, spent: Spent): void {
     const othersSucceed = spent.firstFailureMs !== null && this.#lastSuccessMs > spent.firstFailureMs;
     if (othersSucceed && spent.counted >= ATTEMPTS_MAX) throw error;
-    if (!othersSucceed && spent.waitedMs >= OUTAGE_MS_MAX)
+    const limitMs = this.#lastSuccessMs === -Infinity ? UNREACHED_MS_MAX : OUTAGE_MS_MAX;
+    if (!othersSucceed && spent.waitedMs >= limitMs)
       throw error.problem.scope === "job" ? error : outage(error);
-  }
-
-  #shutGate(afterMs: number | null): void {
-    this.#throttled++;
-    const delayMs = Math.max(this.#jitter(this.#throttled), afterMs ?? 0);
-    this.#gateMs = Math.max(this.#gateMs, this.#clock.monotonic() + delayMs);
-  }
-
-  /** Resolves with the time it was meant to wait. */
-  async #passGate(signal: AbortSignal): Promise<number> {
-    let waitedMs = 0;
-    for (;;) {
-      // Whole milliseconds: a rest too small to be slept would be asked for again and again.
-      const leftMs = Math.ceil(this.#gateMs - this.#clock.monotonic());
-      if (leftMs <= 0) return waitedMs;
-      waitedMs += leftMs;
-      await this.#sleep(leftMs, signal);
-    }
   }
 
   /** Full jitter: streams that failed together must not come back together. */
   #jitter(count: number): number {
     return this.#random.next() * Math.min(DELAY_MS_MAX, DELAY_MS_BASE * 2 ** (count - 1));
   }
+}
 
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    await this.#control.attempt(signal, (attemptSignal) => this.#clock.sleep(ms, attemptSignal));
-  }
+function leaveFailed(stay: Stay, error: unknown): void {
+  const retry = error instanceof TransferError ? error.retry : null;
+  if (retry?.kind === "throttled") stay.leave("throttled", retry.afterMs);
+  else stay.leave("failed");
 }
 
 class StallError extends TransferError {
-  constructor(limitMs: number) {
+  constructor(silentMs: number) {
     super(
       { scope: "file", code: "destination_unreachable" },
-      `Cannot go on: no answer for ${Math.round(limitMs / 1_000)} seconds`,
-      {
-        retry: { kind: "backoff", afterMs: null },
-      },
+      `Cannot go on: nothing moved for ${Math.round(silentMs / 1_000)} seconds`,
+      { retry: { kind: "backoff", afterMs: null } },
     );
   }
 }

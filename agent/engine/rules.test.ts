@@ -4,7 +4,7 @@ import { NO_FILTERS } from "../../schema/job.ts";
 import { type Source, TransferError } from "../connectors/connector.ts";
 import type { Call } from "../connectors/memory.ts";
 import { PAUSE_GRACE_MS } from "./control.ts";
-import { OUTAGE_MS_MAX } from "./retry.ts";
+import { UNREACHED_MS_MAX } from "./retry.ts";
 import { BLOCK_BYTES, digest, pattern, World } from "./world.ts";
 
 const LARGE = pattern(9, 6 * BLOCK_BYTES + 5);
@@ -427,7 +427,7 @@ Deno.test("[E10] a listing that is older than the upload does not speak against 
 
 // --- retries -----------------------------------------------------------------------------------------------------
 
-Deno.test("[E11] a destination that cannot be reached at all fails the job after about two minutes", async () => {
+Deno.test("[E11] a destination that was never reached fails the job after about two minutes", async () => {
   const world = new World(1);
   world.source.put("a", pattern(1, 50));
   world.destinationHook = () => {
@@ -438,7 +438,7 @@ Deno.test("[E11] a destination that cannot be reached at all fails the job after
   assert.equal(report?.outcome, "failed");
   assert.equal(report.error?.code, "DESTINATION_UNREACHABLE");
   const tookMs = world.clock.monotonic() - begunMs;
-  assert.ok(tookMs >= OUTAGE_MS_MAX * 0.5 && tookMs <= OUTAGE_MS_MAX * 2, `${tookMs} ms`);
+  assert.ok(tookMs >= UNREACHED_MS_MAX && tookMs <= UNREACHED_MS_MAX * 2, `${tookMs} ms`);
 });
 
 Deno.test("[E11] an outage shorter than that costs no file", async () => {
@@ -546,7 +546,7 @@ Deno.test("[E15] a damaged journal fails the job with its code, and what was mov
   };
   await world.end(world.start());
   world.onPoint = () => {};
-  world.damageJournal("DROP TABLE entry; CREATE TABLE entry (nonsense TEXT)");
+  world.damageJournal("UPDATE listed SET value = replace(value, 'f1', 'f2')");
   const report = await world.end(world.start());
   assert.equal(report?.error?.code, "JOURNAL_BROKEN");
   assert.equal(world.destination.blobs.size, 10);
@@ -616,6 +616,7 @@ Deno.test("[E17] a path that a listing names twice is one file", async () => {
   world.source.put("file", pattern(1, 10));
   const twice: Source = {
     open: (entry, signal) => world.source.open(entry, signal),
+    readWhole: (entry, into, signal) => world.source.readWhole(entry, into, signal),
     list: async function* (options) {
       for await (const page of world.source.list(options)) {
         yield { items: [...page.items, ...page.items], cursor: page.cursor };

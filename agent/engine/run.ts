@@ -11,16 +11,20 @@ import {
 } from "../../schema/job.ts";
 import { type AgentPhase, FAILURES_PER_EVENT_MAX, type Progress } from "../../schema/protocol.ts";
 import { type Destination, type Source, TransferError } from "../connectors/connector.ts";
+import type { Digests } from "../digests.ts";
 import type { Platform } from "../platform.ts";
 import { BufferPool } from "./buffers.ts";
 import { Control, Stopped } from "./control.ts";
-import { takeInventory } from "./existing.ts";
-import { Journal, JournalError } from "./journal.ts";
+import { Inventory } from "./existing.ts";
+import type { AccountGate, AccountGates } from "./gate.ts";
+import { Journal } from "./journal.ts";
+import { JournalError } from "./journal-file.ts";
+import { Line } from "./line.ts";
 import { writeManifest } from "./manifest.ts";
-import { makePlan } from "./plan.ts";
+import { makePlan, type Plan } from "./plan.ts";
 import { Retry } from "./retry.ts";
 import { scan } from "./scan.ts";
-import { Speed } from "./speed.ts";
+import type { Share, Throttle } from "./throttle.ts";
 import { transfer } from "./transfer.ts";
 import { Uploader } from "./upload.ts";
 import { Verifier } from "./verify.ts";
@@ -32,6 +36,7 @@ export interface RunInput {
   readonly source: Source;
   readonly destination: Destination;
   readonly platform: Platform;
+  readonly shared: SharedLimits;
   /** The file of this epoch's journal; what it holds is continued. */
   readonly journalPath: string;
   /** Where the manifest is written, one JSON line per entry. */
@@ -41,6 +46,14 @@ export interface RunInput {
    * right after: a phase twice is the same phase, failures carry the number of their first.
    */
   readonly tell: (event: RunEvent) => void;
+}
+
+/** What all jobs of an agent have in common. */
+export interface SharedLimits {
+  /** The site's line. */
+  readonly throttle: Throttle;
+  /** What each storage account takes. */
+  readonly gates: AccountGates;
 }
 
 export type RunEvent =
@@ -74,6 +87,8 @@ export function startRun(input: RunInput): Run {
   }
 }
 
+/** Requests that ask, besides those that send. */
+const REQUESTS_BESIDE = 4;
 const CURRENT_PATH_LENGTH_MAX = 200;
 const MESSAGE_LENGTH_MAX = 1_000;
 /** A few failures are told together, but none waits longer than this for others. */
@@ -84,7 +99,8 @@ class JournalledRun implements Run {
   readonly #input: RunInput;
   readonly #journal: Journal;
   readonly #control: Control;
-  readonly #speed: Speed;
+  readonly #share: Share;
+  readonly #line: Line;
   readonly #ended: Promise<void>;
   #uploader: Uploader | null = null;
   /** What it does when it is not paused. */
@@ -99,11 +115,13 @@ class JournalledRun implements Run {
     this.#input = input;
     this.#journal = journal;
     this.#control = new Control(clock, journal.workedMs);
-    this.#speed = new Speed(clock);
+    this.#share = input.shared.throttle.join(null);
+    this.#line = new Line(clock, this.#share);
     this.#phaseTold = journal.phaseTold;
     this.#failuresTold = journal.failuresTold;
     journal.activeMs = () => this.#control.activeMs;
     journal.onCommit = () => this.#tellFailures("when_due");
+    journal.onBroken = (error) => this.#control.fail(error);
     const report = this.#run();
     this.#ended = report.then(
       () => {},
@@ -116,7 +134,7 @@ class JournalledRun implements Run {
   pause(): void {
     if (this.#control.paused || this.#control.stopped.aborted) return;
     this.#control.pause();
-    this.#speed.reset();
+    this.#line.reset();
     this.#control.settled().then(
       () => {
         if (this.#control.paused && !this.#control.stopped.aborted) this.#tellPhase("paused");
@@ -141,10 +159,9 @@ class JournalledRun implements Run {
   }
 
   progress(): RunProgress {
-    const { totals, awaiting } = this.#journal;
-    let bytesInFlight = awaiting.bytes;
-    for (const bytes of this.#uploader?.accepted.values() ?? []) bytesInFlight += bytes;
-    const bytesPerSecond = this.#control.paused ? 0 : this.#speed.bytesPerSecond();
+    const { totals, aheadBytes } = this.#journal;
+    const bytesInFlight = aheadBytes + (this.#uploader?.acceptedBytes ?? 0) + this.#line.inFlightBytes;
+    const bytesPerSecond = this.#control.paused ? 0 : this.#line.bytesPerSecond();
     const { bytesTotal, bytesCompleted, bytesFailed, bytesSkipped } = totals;
     const bytesLeft = Math.max(0, bytesTotal - bytesCompleted - bytesFailed - bytesSkipped - bytesInFlight);
     return {
@@ -168,11 +185,12 @@ class JournalledRun implements Run {
       return await this.#finish(await this.#work());
     } catch (error) {
       if (error instanceof Stopped && error.stop === "suspended") {
-        await this.#journal.flush();
+        await this.#journal.noteStopped();
         return null;
       }
       return this.#reportWithoutJournal(endOf(error));
     } finally {
+      this.#share.leave();
       this.#journal.close();
     }
   }
@@ -205,37 +223,39 @@ class JournalledRun implements Run {
   }
 
   async #transfer(): Promise<void> {
+    const { config, destination, platform, shared } = this.#input;
+    const plan = makePlan(config.options, destination.limits, this.#journal.largestBytes);
+    const account = `${config.destination.kind} ${config.destination.account}`;
+    const membership = shared.gates.join(account, plan.streams + REQUESTS_BESIDE);
+    const digests = platform.digests({ count: plan.buffers, bytesEach: plan.blockBytes });
+    try {
+      await this.#transferWith(plan, digests, membership.gate);
+    } finally {
+      digests.close();
+      membership.leave();
+    }
+  }
+
+  async #transferWith(plan: Plan, digests: Digests, gate: AccountGate): Promise<void> {
     const { config, source, destination, platform } = this.#input;
+    const { clock } = platform;
     const journal = this.#journal;
     const control = this.#control;
-    const retry = new Retry(platform, control, (signal) => destination.ready(signal));
-    await takeInventory({ destination, journal, control, retry });
-    const plan = makePlan(config.options, destination.limits, journal.largestBytes());
-    const buffers = new BufferPool(plan);
-    const uploader = new Uploader({
-      config,
-      source,
-      destination,
-      platform,
-      journal,
-      control,
-      retry,
-      plan,
-      buffers,
-      speed: this.#speed,
-    });
+    const line = this.#line;
+    const retry = new Retry({ platform, control, gate, ready: (signal) => destination.ready(signal) });
+    const inventory = new Inventory({ destination, control, retry }, journal.pendingFiles);
+    const buffers = new BufferPool(digests.buffers);
+    const common = { destination, journal, control, retry, plan, digests, buffers, line };
+    const landingTier = () => config.destination.tier;
+    const uploader = new Uploader({ ...common, config, source, platform, landingTier });
     this.#uploader = uploader;
+    const isReadBack = () => false;
+    const tierAfterProof = () => null;
     const verifier = config.options.verify
-      ? new Verifier({ destination, journal, control, retry, clock: platform.clock })
+      ? new Verifier({ ...common, clock, isReadBack, tierAfterProof })
       : null;
-    await transfer({
-      journal,
-      control,
-      plan,
-      uploader,
-      verifier,
-      onBegin: (path) => (this.#currentPath = path),
-    });
+    const onBegin = (path: string) => (this.#currentPath = path);
+    await transfer({ journal, control, plan, inventory, uploader, verifier, onBegin });
   }
 
   async #finish(end: End): Promise<JobReport> {
@@ -287,7 +307,7 @@ class JournalledRun implements Run {
     this.#tellFailures("now");
     this.#input.tell({ kind: "phase", phase, totals: this.#journal.totals });
     this.#phaseTold = phase;
-    this.#journal.notePhaseTold(phase).catch((error: unknown) => this.#control.fail(error));
+    this.#journal.notePhaseTold(phase);
   }
 
   /** Tells what the journal holds and nobody was told; only the first {@link FAILURES_KEPT_MAX} are told at all. */
@@ -303,7 +323,7 @@ class JournalledRun implements Run {
       this.#input.tell({ kind: "files_failed", first: this.#failuresTold, failures });
       this.#failuresTold += failures.length;
     }
-    this.#journal.noteFailuresTold(this.#failuresTold).catch((error: unknown) => this.#control.fail(error));
+    this.#journal.noteFailuresTold(this.#failuresTold);
   }
 
   #logDefect(error: unknown): void {

@@ -1,7 +1,7 @@
 /**
  * Brings the source's listing into the journal, page by page, with the cursor that goes on behind each page.
  *
- * Everything the source has gets a row, also what is left out, so that the totals name every file once.
+ * Everything the source has gets a line, also what is left out, so that the totals name every file once.
  */
 import type { JobConfig } from "../../schema/job.ts";
 import type { Destination, Listed, Source } from "../connectors/connector.ts";
@@ -17,7 +17,7 @@ export interface ScanInput {
   readonly control: Control;
 }
 
-/** Returns when the source is listed whole. Throws a job-wide `TransferError` when its root is unusable. */
+/** Returns when the source is listed whole, durably. Throws a job-wide `TransferError` when its root is unusable. */
 export async function scan(input: ScanInput): Promise<void> {
   const { journal, control, source } = input;
   const { cursor, done } = journal.scan;
@@ -25,28 +25,24 @@ export async function scan(input: ScanInput): Promise<void> {
   const filter = compileFilter(input.config.options.filters);
   for await (const page of source.list({ cursor, signal: control.stopped })) {
     const items = page.items.map((item) => judge(item, filter, input.destination));
-    await journal.addPage(items, page.cursor);
-    await control.ready();
+    journal.addPage(items, page.cursor);
+    const room = journal.room();
+    if (room !== undefined) await room;
+    if (control.paused) await control.ready();
   }
+  await journal.flush();
 }
 
 function judge(item: Listed, filter: Filter, destination: Destination): Scanned {
   if (item.kind !== "file") return item;
   const { entry } = item;
   if (!filter(entry)) return { kind: "filtered", ...entry };
-  const refusal = destination.refusal(entry.path);
-  if (refusal !== null)
-    return {
-      kind: "failed",
-      path: entry.path,
-      code: "name_refused",
-      message: refusal,
-      sizeBytes: entry.sizeBytes,
-    };
+  const named = destination.name(entry.path);
   const { blockBytesMax, blockCountMax } = destination.limits;
-  if (entry.sizeBytes > blockBytesMax * blockCountMax) {
-    const message = `Cannot store ${entry.sizeBytes} bytes: the destination holds at most ${blockBytesMax * blockCountMax}`;
-    return { kind: "failed", path: entry.path, code: "too_large", message, sizeBytes: entry.sizeBytes };
-  }
-  return item;
+  if (named.kind === "named" && entry.sizeBytes <= blockBytesMax * blockCountMax) return item;
+  const { path, sizeBytes } = entry;
+  if (named.kind === "refused")
+    return { kind: "failed", path, code: "name_refused", message: named.reason, sizeBytes };
+  const message = `Cannot store ${sizeBytes} bytes: the destination holds at most ${blockBytesMax * blockCountMax}`;
+  return { kind: "failed", path, code: "too_large", message, sizeBytes };
 }

@@ -1,18 +1,18 @@
 /** Hands the journal's entries to the uploader, many at a time, in path order, and lets the verifier follow. */
+import type { Held } from "../connectors/connector.ts";
 import type { Control } from "./control.ts";
+import type { Inventory } from "./existing.ts";
 import type { Journal } from "./journal.ts";
-import type { EntryRow } from "./journal-schema.ts";
+import type { Page } from "./page.ts";
 import type { Plan } from "./plan.ts";
-import type { Uploader } from "./upload.ts";
+import type { Uploader, Work } from "./upload.ts";
 import type { UploadFrontier, Verifier } from "./verify.ts";
-
-/** Entries marked as started at a time. After a crash that many and as many again, at most, are asked about one by one. */
-export const CLAIM_COUNT = 256;
 
 export interface TransferInput {
   readonly journal: Journal;
   readonly control: Control;
   readonly plan: Plan;
+  readonly inventory: Inventory;
   readonly uploader: Uploader;
   /** Null when the job does not ask for proof. */
   readonly verifier: Verifier | null;
@@ -32,111 +32,147 @@ export async function transfer(input: TransferInput): Promise<void> {
 
 class Uploads implements UploadFrontier {
   readonly #input: TransferInput;
+  readonly #feed: Feed;
   readonly #ended = new AbortController();
-  readonly #claims: Claims;
-  /** Small entries that were begun and have not ended. */
-  readonly #open = new Set<string>();
 
   constructor(input: TransferInput) {
     this.#input = input;
-    this.#claims = new Claims(input.journal);
-  }
-
-  get done(): boolean {
-    return this.#ended.signal.aborted;
+    this.#feed = new Feed(input);
   }
 
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
-
-  before(path: string): boolean {
-    if (!this.#claims.exhausted && path >= this.#claims.handedOutTo) return false;
-    for (const open of this.#open) if (open <= path) return false;
-    return true;
+  get pagesBefore(): number {
+    return this.#feed.pagesBefore;
   }
 
   async run(): Promise<void> {
     const { journal, control, plan } = this.#input;
-    const worker = async () => {
-      try {
-        for (let claim = await this.#claims.next(); claim !== null; claim = await this.#claims.next())
-          await this.#move(claim);
-      } catch (error) {
-        control.fail(error);
-      }
-    };
-    await Promise.all(Array.from({ length: plan.streams }, worker));
+    await Promise.all(Array.from({ length: plan.streams }, () => this.#lane()));
     control.stopped.throwIfAborted();
     await journal.flush();
     this.#ended.abort();
   }
 
-  async #move({ row, doubtful }: Claim): Promise<void> {
-    const { journal, control, plan, uploader, verifier } = this.#input;
-    await control.ready();
-    const small = row.sizeBytes <= plan.wholeBytesMax;
-    if (small) this.#open.add(row.path);
+  async #lane(): Promise<void> {
+    const { journal, control } = this.#input;
     try {
-      this.#input.onBegin(row.path);
-      const { outcome, sentBytes } = await uploader.move(row, { doubtful });
-      const settled = journal.settle(row.path, outcome, sentBytes);
-      if (small) {
-        // The stream does not wait for the disk; that the row is durable matters to the totals only.
-        settled.catch((error: unknown) => control.fail(error));
-        return;
+      for (;;) {
+        const taken = this.#feed.take();
+        const work = taken instanceof Promise ? await taken : taken;
+        if (work === null) return;
+        const room = journal.room();
+        if (room !== undefined) await room;
+        control.stopped.throwIfAborted();
+        await this.#move(work);
       }
-      await settled;
-      uploader.accepted.delete(row.path);
-      if (outcome.state === "uploaded") await verifier?.prove(row.path);
-    } finally {
-      this.#open.delete(row.path);
+    } catch (error) {
+      control.fail(error);
     }
   }
+
+  async #move(work: Work): Promise<void> {
+    const { journal, plan, uploader, verifier } = this.#input;
+    const { page, index } = work;
+    const isSmall = page.sizeBytes(index) <= plan.wholeBytesMax;
+    this.#input.onBegin(page.path(index));
+    const { outcome, sentBytes } = await uploader.move(work);
+    // The stream does not wait for the disk; that it is durable matters to the totals only.
+    journal.settle(page, index, outcome, sentBytes);
+    if (isSmall) return this.#feed.leave(page, "small");
+    if (outcome.state === "uploaded") await verifier?.prove(page, index);
+    this.#feed.leave(page, "large");
+  }
 }
 
-interface Claim {
-  readonly row: EntryRow;
-  readonly doubtful: boolean;
+interface Fed {
+  readonly page: Page;
+  readonly now: readonly (Held | null)[];
 }
 
-/** The entries that are left, in path order; first those that a crash or a stop left in the middle. */
-class Claims {
-  readonly #journal: Journal;
-  readonly #waiting: Claim[];
-  #filling: Promise<void> | null = null;
-  #claimedTo = "";
-  #last = false;
-  /** The path up to which small entries were begun. */
-  handedOutTo = "";
+/** The entries that are left, in path order. */
+class Feed {
+  readonly #input: TransferInput;
+  #current: (Fed & { next: number }) | null = null;
+  /** The page behind the current one: made ready while that is moved, so that no stream waits for the disk. */
+  #ahead: Promise<Fed | null>;
+  #isTurning: Promise<void> | null = null;
+  #ended = false;
+  #pagesFrom = 0;
+  /** Entries that were handed out, or wait for it, by page. */
+  readonly #left = new Map<number, { small: number; large: number }>();
 
-  constructor(journal: Journal) {
-    this.#journal = journal;
-    this.#waiting = journal.started().map((row) => ({ row, doubtful: true }));
+  constructor(input: TransferInput) {
+    this.#input = input;
+    this.#ahead = this.#load();
+    this.#ahead.catch(() => {});
   }
 
-  get exhausted(): boolean {
-    return this.#last && this.#waiting.length === 0;
+  /** The next one; null when there is none. */
+  take(): Work | null | Promise<Work | null> {
+    const current = this.#current;
+    if (current !== null) {
+      const { page, now } = current;
+      while (current.next < page.length) {
+        const index = current.next++;
+        if (page.outcome(index) !== null) continue;
+        return { page, index, before: page.held?.[index] ?? null, now: now[index] ?? null };
+      }
+    }
+    return this.#ended ? null : this.#turn();
   }
 
-  async next(): Promise<Claim | null> {
-    while (this.#waiting.length === 0 && !this.#last) await this.#fill();
-    const claim = this.#waiting.shift() ?? null;
-    if (claim !== null && !claim.doubtful) this.handedOutTo = claim.row.path;
-    // The next ones are claimed while these are moved, so that no stream waits for the disk.
-    if (this.#waiting.length < CLAIM_COUNT / 2 && !this.#last) this.#fill().catch(() => {});
-    return claim;
+  /** An entry has ended. The last one of a page lets the page go. */
+  leave(page: Page, kind: "small" | "large"): void {
+    const left = this.#left.get(page.number);
+    if (left === undefined) return;
+    left[kind]--;
+    if (left.small + left.large > 0) return;
+    this.#left.delete(page.number);
+    this.#input.journal.release(page);
   }
 
-  #fill(): Promise<void> {
-    this.#filling ??= this.#claim().finally(() => (this.#filling = null));
-    return this.#filling;
+  /** All small entries of the pages before this one have ended. */
+  get pagesBefore(): number {
+    if (this.#ended && this.#left.size === 0) return Infinity;
+    let before = this.#pagesFrom;
+    for (const [number, { small }] of this.#left) if (small > 0) before = Math.min(before, number);
+    return before;
   }
 
-  async #claim(): Promise<void> {
-    const rows = await this.#journal.claim(this.#claimedTo, CLAIM_COUNT);
-    this.#last = rows.length < CLAIM_COUNT;
-    this.#claimedTo = rows.at(-1)?.path ?? this.#claimedTo;
-    for (const row of rows) this.#waiting.push({ row, doubtful: false });
+  async #turn(): Promise<Work | null> {
+    this.#isTurning ??= this.#turnPage().finally(() => (this.#isTurning = null));
+    await this.#isTurning;
+    return await this.take();
+  }
+
+  async #turnPage(): Promise<void> {
+    const fed = await this.#ahead;
+    if (fed === null) {
+      this.#ended = true;
+      return;
+    }
+    this.#current = { ...fed, next: 0 };
+    this.#ahead = this.#load();
+    this.#ahead.catch(() => {});
+  }
+
+  /** Durably claimed before it is handed out. */
+  async #load(): Promise<Fed | null> {
+    const { journal, inventory, plan } = this.#input;
+    const number = journal.nextPage(this.#pagesFrom, "pending");
+    if (number === null) return null;
+    const page = journal.open(number);
+    const left = { small: 0, large: 0 };
+    for (let index = 0; index < page.length; index++) {
+      if (page.outcome(index) === null)
+        left[page.sizeBytes(index) <= plan.wholeBytesMax ? "small" : "large"]++;
+    }
+    this.#left.set(number, left);
+    this.#pagesFrom = number + 1;
+    const now = await inventory.heldIn(page);
+    if (page.held === null) await journal.claim(page, now);
+    return { page, now };
   }
 }

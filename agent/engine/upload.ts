@@ -4,36 +4,36 @@
  *
  * A file of one block goes in one request. A larger one is cut into blocks that are sent in parallel while the reader
  * goes on, and becomes visible by its commit, whole or not at all. After a crash the file is read from its front again,
- * for its SHA-256; blocks that the destination says it holds, that are of our attempt and whose MD5 is the one just
- * read, are not sent again.
+ * for its SHA-256; blocks that wait at the destination under the id of what was just read are not sent again.
  */
-import type { JobConfig } from "../../schema/job.ts";
+import type { AccessTier, JobConfig } from "../../schema/job.ts";
 import {
+  type Body,
   type Condition,
   type Destination,
   type Entry,
+  type EntryMetadata,
   type Held,
   type Reading,
   type Source,
   TransferError,
 } from "../connectors/connector.ts";
-import type { Hash, Platform } from "../platform.ts";
-import { ATTEMPT_BYTES, blockId, blockIndex } from "./block-id.ts";
-import { type BufferPool, Slots } from "./buffers.ts";
+import { type ChecksumKind, type Digests, HEADROOM_BYTES } from "../digests.ts";
+import type { Platform } from "../platform.ts";
+import { blockId } from "./block-id.ts";
+import { type Buffer, type BufferPool, Slots } from "./buffers.ts";
 import { contentTypeOf } from "./content-type.ts";
 import type { Control } from "./control.ts";
-import { destinationExists, judgeHeld } from "./existing.ts";
-import type { Journal, Outcome } from "./journal.ts";
-import type { EntryRow } from "./journal-schema.ts";
+import { type Decision, destinationExists, find, judgeHeld } from "./existing.ts";
+import type { Journal } from "./journal.ts";
+import type { Line } from "./line.ts";
+import type { Outcome, Page } from "./page.ts";
 import { blockCount, blockSize, type Plan } from "./plan.ts";
 import type { Retry } from "./retry.ts";
-import type { Speed } from "./speed.ts";
 
 /** How often a file that changes under our hands is read again, and how long we wait before. */
 export const READS_MAX = 3;
 const CHANGED_DELAY_MS = 2_000;
-/** Hashing a block at one go would keep the loop from everything else. */
-const PIECE_BYTES = 1_048_576;
 /** More open large files help nobody: each is read from its front again after a crash, and a disk reads one best. */
 const LARGE_FILES_MAX = 4;
 
@@ -46,8 +46,21 @@ export interface UploadInput {
   readonly control: Control;
   readonly retry: Retry;
   readonly plan: Plan;
+  readonly digests: Digests;
   readonly buffers: BufferPool;
-  readonly speed: Speed;
+  readonly line: Line;
+  /** The tier in which an entry is first stored. */
+  readonly landingTier: (page: Page, index: number) => AccessTier;
+}
+
+/** One entry to be moved. */
+export interface Work {
+  readonly page: Page;
+  readonly index: number;
+  /** What was at the destination before the first upload of this epoch. */
+  readonly before: Held | null;
+  /** What is there now. */
+  readonly now: Held | null;
 }
 
 /** Where an entry ended, and the body bytes accepted for it that the journal does not count yet. */
@@ -56,270 +69,278 @@ export interface Moved {
   readonly sentBytes: number;
 }
 
+/** Blocks of one file that wait at the destination. */
+interface Staged {
+  readonly ids: ReadonlySet<string>;
+  readonly kind: ChecksumKind;
+}
+
 export class Uploader {
   readonly #input: UploadInput;
   /** Requests with a body. */
   readonly #streams: Slots;
   readonly #largeFiles = new Slots(LARGE_FILES_MAX);
-  /** Accepted bytes of large files whose end is not in the journal yet; who puts it there removes them. */
-  readonly accepted = new Map<string, number>();
+  /** Bytes of blocks that were accepted for files which have no outcome yet. */
+  acceptedBytes = 0;
 
   constructor(input: UploadInput) {
     this.#input = input;
     this.#streams = new Slots(input.plan.streams);
   }
 
-  /**
-   * `doubtful` says that an earlier run may have sent this entry without our knowing. Throws what is not this file's
-   * trouble alone.
-   */
-  async move(row: EntryRow, options: { readonly doubtful: boolean }): Promise<Moved> {
-    let current = row;
+  /** Throws what is not this file's trouble alone. */
+  async move(work: Work): Promise<Moved> {
     for (let reads = 1; ; reads++) {
       try {
-        return await this.#moveOnce(current, options.doubtful);
+        return await this.#moveOnce(work, reads);
       } catch (error) {
         if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
-        const changed = error.problem.scope === "file" && error.problem.code === "source_changing";
-        const blocksLost = error.problem.scope === "blocks";
-        if (reads === READS_MAX || (!changed && !blocksLost))
-          return { outcome: failureOf(error, row.path), sentBytes: 0 };
+        if (reads === READS_MAX || !isWorthAnotherRead(error))
+          return { outcome: failureOf(error, work.page.path(work.index)), sentBytes: 0 };
         await this.#input.control.attempt(this.#input.control.stopped, (signal) =>
           this.#input.platform.clock.sleep(CHANGED_DELAY_MS * 4 ** (reads - 1), signal),
         );
-        current = this.#input.journal.entry(row.path) ?? row;
-        // What was read before the change must not be mixed with what is read after it.
-        if (changed) current = { ...current, attempt: null };
-        this.accepted.delete(row.path);
       }
     }
   }
 
-  async #moveOnce(listed: EntryRow, doubtful: boolean): Promise<Moved> {
-    const { source, journal, control, plan, config } = this.#input;
-    const reading = await control.attempt(control.stopped, (signal) => source.open(listed, signal));
-    try {
-      const row = { ...listed, sizeBytes: reading.sizeBytes, modifiedMs: reading.modifiedMs };
-      if (row.sizeBytes !== listed.sizeBytes || row.modifiedMs !== listed.modifiedMs) {
-        await journal.resize(row.path, row.sizeBytes, row.modifiedMs);
-      }
-      const now = doubtful ? await this.#find(row.path) : row.held;
-      const decision = judgeHeld(row, now, config.options);
-      switch (decision.kind) {
-        case "refuse":
-          throw destinationExists(row.path);
-        case "skip":
-          return { outcome: skipped(decision.held.sha256, decision.held.etag), sentBytes: 0 };
-        case "compare": {
-          if ((await this.#digest(reading, row)) !== decision.sha256) throw destinationExists(row.path);
-          if (decision.whose === "theirs")
-            return { outcome: skipped(decision.sha256, decision.held.etag), sentBytes: 0 };
-          return { outcome: this.#done(decision.sha256, decision.held.etag), sentBytes: 0 };
-        }
-        case "write":
-          if (row.sizeBytes <= plan.wholeBytesMax)
-            return await this.#moveWhole(row, reading, decision.condition);
-          return await this.#largeFiles.hold(() => this.#moveBlocks(row, reading, decision.condition));
-      }
-    } finally {
-      reading.close();
+  async #moveOnce(work: Work, reads: number): Promise<Moved> {
+    const entry = work.page.entry(work.index);
+    const decision = this.#judge(entry, work);
+    // These two need no look into the file.
+    if (decision.kind === "refuse" || decision.kind === "skip")
+      return this.#endUnwritten(entry, decision, "");
+    if (entry.sizeBytes <= this.#input.plan.wholeBytesMax) {
+      const moved = await this.#moveSmall(work, entry);
+      if (moved !== null) return moved;
     }
+    // What an earlier read or an earlier start has sent need not be sent again.
+    const mayBeStaged = work.page.doubtful || reads > 1;
+    return await this.#largeFiles.hold(() => this.#moveLarge(work, entry, mayBeStaged));
   }
 
   // --- one request -------------------------------------------------------------------------------------------------
 
-  async #moveWhole(row: EntryRow, reading: Reading, condition: Condition): Promise<Moved> {
-    const { journal, buffers, platform, destination, retry, control, speed } = this.#input;
-    if (row.attempt !== null) await journal.dropAttempt(row.path);
-    const buffer = await buffers.acquire();
+  /** Null when it has grown too large for one request. */
+  async #moveSmall(work: Work, entry: Entry): Promise<Moved | null> {
+    const { buffers, digests, source, control, plan } = this.#input;
+    if (control.paused) await control.ready();
+    const lent = buffers.acquire();
+    const buffer = lent instanceof Promise ? await lent : lent;
     try {
-      const whole = platform.hash("sha256");
-      const check = platform.hash("md5");
-      const bytes = await this.#fill(reading, buffer.bytes.subarray(0, row.sizeBytes), [whole, check]);
-      await this.#assertUnchanged(reading, row);
-      const sha256 = whole.digest().toHex();
-      const metadata = { ...this.#metadata(row, sha256), md5: check.digest() };
-      return await this.#streams.hold(() =>
-        this.#place(row, sha256, condition, async (placed) => {
-          let begunMs = 0;
-          const { etag } = await retry.call(
-            (signal) => {
-              begunMs = platform.clock.monotonic();
-              return destination.writeWhole(row.path, bytes, metadata, placed, signal);
-            },
-            { action: "write_whole", bodyBytes: bytes.length, signal: control.stopped },
-          );
-          speed.record(bytes.length, begunMs);
-          return { etag, sentBytes: bytes.length };
-        }),
-      );
+      const reading = source.readWhole(entry, buffer.bytes, control.stopped);
+      const read = reading instanceof Promise ? await reading : reading;
+      if (read === null || read.sizeBytes > plan.wholeBytesMax) return null;
+      this.#noteFacts(work, entry, read);
+      const bytes = buffer.bytes.subarray(0, read.sizeBytes);
+      const sha256 = digests.sha256(bytes).toHex();
+      const decision = this.#judge({ ...entry, ...read }, work);
+      if (decision.kind !== "write") return this.#endUnwritten(entry, decision, sha256);
+      return await this.#streams.hold(() => this.#sendWhole(work, bytes, sha256, decision.condition));
     } finally {
       buffer.release();
     }
   }
 
+  async #sendWhole(work: Work, bytes: Uint8Array, sha256: string, condition: Condition): Promise<Moved> {
+    const { retry, control, destination, line, digests } = this.#input;
+    const path = work.page.path(work.index);
+    const metadata = this.#metadata(work, sha256);
+    const kind = destination.checksumKind;
+    const checksum = { kind, value: digests.checksum(kind, bytes) };
+    const body: Body = { bytes, headroomBytes: HEADROOM_BYTES, checksum };
+    return await this.#place(work, sha256, condition, async (placed) => {
+      const passage = line.passage(bytes.length);
+      try {
+        const { etag } = await retry.call(
+          (signal) => {
+            passage.end();
+            return destination.writeWhole(path, body, metadata, placed, { signal, pace: passage });
+          },
+          { action: "write_whole", passage, signal: control.stopped },
+        );
+        return { etag, sentBytes: bytes.length };
+      } finally {
+        passage.end();
+      }
+    });
+  }
+
   // --- blocks ------------------------------------------------------------------------------------------------------
 
-  async #moveBlocks(listed: EntryRow, reading: Reading, condition: Condition): Promise<Moved> {
-    const { plan, destination, retry, control } = this.#input;
-    const row = await this.#withAttempt(listed);
-    const count = blockCount(row.sizeBytes, row.blockBytes);
-    if (count > destination.limits.blockCountMax) throw tooLarge(row, plan);
-    const held = listed.attempt === row.attempt ? await this.#heldBlocks(row) : new Map<number, Uint8Array>();
-    const sha256 = await this.#sendBlocks(row, reading, held);
-    await this.#assertUnchanged(reading, row);
-    const ids = Array.from({ length: count }, (_, index) => blockId(row.attempt, index));
-    const metadata = { ...this.#metadata(row, sha256), md5: null };
-    return await this.#place(row, sha256, condition, async (placed) => {
-      const { etag } = await retry.call(
-        (signal) => destination.commit(row.path, ids, metadata, placed, signal),
-        {
-          action: "commit",
-          bodyBytes: 0,
-          signal: control.stopped,
-        },
-      );
-      return { etag, sentBytes: 0 };
-    });
+  async #moveLarge(work: Work, listed: Entry, mayBeStaged: boolean): Promise<Moved> {
+    const { source, control, plan, destination } = this.#input;
+    const reading = await control.attempt(control.stopped, (signal) => source.open(listed, signal));
+    let acceptedBytes = 0;
+    const accept = (bytes: number) => {
+      acceptedBytes += bytes;
+      this.acceptedBytes += bytes;
+    };
+    try {
+      const { sizeBytes, modifiedMs } = reading;
+      this.#noteFacts(work, listed, reading);
+      const entry = { ...listed, sizeBytes, modifiedMs };
+      const decision = this.#judge(entry, work);
+      if (decision.kind !== "write") {
+        const sha256 = decision.kind === "compare" ? await this.#digest(reading, entry) : "";
+        return this.#endUnwritten(entry, decision, sha256);
+      }
+      if (blockCount(sizeBytes, plan.blockBytes) > destination.limits.blockCountMax)
+        throw tooLarge(entry, plan);
+      const staged = mayBeStaged ? await this.#stagedBlocks(entry.path) : null;
+      const sent = await this.#sendBlocks(entry, reading, staged, accept);
+      if (!(await reading.unchanged(control.stopped))) throw sourceChanging(entry.path);
+      return await this.#commit(work, sent, decision.condition);
+    } finally {
+      this.acceptedBytes -= acceptedBytes;
+      reading.close();
+    }
   }
 
-  /** Goes on with the attempt in the journal, if its blocks still fit; else begins one, durably, before anything is sent. */
-  async #withAttempt(row: EntryRow): Promise<EntryRow & { readonly attempt: Uint8Array }> {
-    const { plan, platform, journal, destination } = this.#input;
-    const fits =
-      row.blockBytes <= plan.blockBytes &&
-      blockCount(row.sizeBytes, row.blockBytes) <= destination.limits.blockCountMax;
-    if (row.attempt !== null && fits) return { ...row, attempt: row.attempt };
-    const attempt = platform.random.bytes(ATTEMPT_BYTES);
-    await journal.beginAttempt(row.path, attempt, plan.blockBytes);
-    return { ...row, attempt, blockBytes: plan.blockBytes };
-  }
-
-  /** The MD5 of each block that need not be sent: the destination says it has it, and we know what is in it. */
-  async #heldBlocks(
-    row: EntryRow & { readonly attempt: Uint8Array },
-  ): Promise<ReadonlyMap<number, Uint8Array>> {
-    const { journal, destination, retry, control } = this.#input;
-    const journalled = journal.blocks(row.path);
-    const held = new Map<number, Uint8Array>();
-    if (journalled.size === 0) return held;
-    const staged = await retry.call((signal) => destination.stagedBlocks(row.path, signal), {
+  /** After a crash: what is there under ids that only we could have given. */
+  async #stagedBlocks(path: string): Promise<Staged | null> {
+    const { destination, retry, control } = this.#input;
+    const staged = await retry.call((signal) => destination.stagedBlocks(path, signal), {
       action: "staged_blocks",
-      bodyBytes: 0,
+      passage: null,
       signal: control.stopped,
     });
-    for (const block of staged) {
-      const index = blockIndex(row.attempt, block.id);
-      const md5 = index === null ? undefined : journalled.get(index);
-      if (index === null || md5 === undefined) continue;
-      if (block.sizeBytes === blockSize(index, row.sizeBytes, row.blockBytes)) held.set(index, md5);
-    }
-    return held;
+    return { ids: new Set(staged.map((block) => block.id)), kind: destination.checksumKind };
   }
 
-  /** Reads and hashes block after block; each is sent when a stream is free. Resolves with the SHA-256 of the whole. */
+  /** Reads and hashes block after block; each is sent when a stream is free. */
   async #sendBlocks(
-    row: EntryRow & { readonly attempt: Uint8Array },
+    entry: Entry,
     reading: Reading,
-    held: ReadonlyMap<number, Uint8Array>,
-  ): Promise<string> {
-    const { platform, buffers } = this.#input;
-    const whole = platform.hash("sha256");
+    staged: Staged | null,
+    accept: (bytes: number) => void,
+  ): Promise<{ readonly sha256: string; readonly ids: readonly string[] }> {
+    const { digests, buffers, control, plan, journal, destination } = this.#input;
+    const kind = staged?.kind ?? destination.checksumKind;
+    const whole = digests.openStream();
     const failing = new AbortController();
-    const stopped = () => failing.abort(this.#input.control.stopped.reason);
-    this.#input.control.stopped.addEventListener("abort", stopped);
+    const stopped = () => failing.abort(control.stopped.reason);
+    control.stopped.addEventListener("abort", stopped);
     const sends = new Set<Promise<void>>();
-    try {
-      // What is held counts from the start, or a resumed job would seem to begin again.
-      for (const index of held.keys()) {
-        this.#accept(row.path, blockSize(index, row.sizeBytes, row.blockBytes));
+    const ids: string[] = [];
+    const send = async (index: number, buffer: Buffer, bytes: Uint8Array) => {
+      try {
+        const value = await whole.add(kind, bytes);
+        const id = (ids[index] = blockId(journal.salt, index, value));
+        if (staged?.ids.has(id) === true) return accept(bytes.length);
+        const body: Body = { bytes, headroomBytes: HEADROOM_BYTES, checksum: { kind, value } };
+        await this.#streams.hold(() => this.#sendBlock(entry.path, id, body, failing.signal));
+        accept(bytes.length);
+        journal.countSent(bytes.length);
+      } catch (error) {
+        failing.abort(error);
+      } finally {
+        buffer.release();
       }
-      const count = blockCount(row.sizeBytes, row.blockBytes);
+    };
+    try {
+      const count = blockCount(entry.sizeBytes, plan.blockBytes);
       for (let index = 0; index < count; index++) {
-        const buffer = await buffers.acquire();
-        const block = { index, release: () => buffer.release() };
+        const lent = buffers.acquire();
+        const buffer = lent instanceof Promise ? await lent : lent;
+        const bytes = buffer.bytes.subarray(0, blockSize(index, entry.sizeBytes, plan.blockBytes));
         try {
           failing.signal.throwIfAborted();
-          const check = platform.hash("md5");
-          const bytes = await this.#fill(
-            reading,
-            buffer.bytes.subarray(0, blockSize(index, row.sizeBytes, row.blockBytes)),
-            [whole, check],
-          );
-          const md5 = check.digest();
-          const known = held.get(index);
-          if (known === undefined) {
-            const send = this.#sendBlock(row, { ...block, bytes, md5 }, failing.signal)
-              .catch((error: unknown) => failing.abort(error))
-              .finally(() => sends.delete(send));
-            sends.add(send);
-            continue;
-          }
-          if (known.toHex() !== md5.toHex()) throw sourceChanging(row.path);
+          if (control.paused) await control.ready();
+          const room = journal.room();
+          if (room !== undefined) await room;
+          await fill(reading, bytes, control.stopped);
         } catch (error) {
           buffer.release();
           throw error;
         }
-        buffer.release();
+        const sending: Promise<void> = send(index, buffer, bytes).finally(() => sends.delete(sending));
+        sends.add(sending);
       }
       await Promise.all(sends);
       failing.signal.throwIfAborted();
-      return whole.digest().toHex();
+      return { sha256: (await whole.finish()).toHex(), ids };
     } catch (error) {
       failing.abort(error);
       throw error;
     } finally {
       await Promise.all(sends);
-      this.#input.control.stopped.removeEventListener("abort", stopped);
+      control.stopped.removeEventListener("abort", stopped);
+      whole.abandon();
     }
   }
 
-  async #sendBlock(
-    row: EntryRow & { readonly attempt: Uint8Array },
-    block: {
-      readonly index: number;
-      readonly bytes: Uint8Array;
-      readonly md5: Uint8Array;
-      readonly release: () => void;
-    },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { destination, retry, journal, platform, speed } = this.#input;
-    const { index, bytes, md5 } = block;
-    const sizeBytes = bytes.length;
+  async #sendBlock(path: string, id: string, body: Body, signal: AbortSignal): Promise<void> {
+    const { destination, retry, line } = this.#input;
+    const passage = line.passage(body.bytes.length);
     try {
-      await this.#streams.hold(async () => {
-        let begunMs = 0;
-        await retry.call(
-          (attemptSignal) => {
-            begunMs = platform.clock.monotonic();
-            return destination.writeBlock(row.path, blockId(row.attempt, index), bytes, md5, attemptSignal);
-          },
-          { action: "write_block", bodyBytes: sizeBytes, signal },
-        );
-        block.release();
-        speed.record(sizeBytes, begunMs);
-        this.#accept(row.path, sizeBytes);
-        // The stream stays taken until the block is durable in the journal, so that a crash costs a block per stream.
-        await journal.acceptBlock(row.path, index, md5, sizeBytes);
-      });
+      await retry.call(
+        (attemptSignal) => {
+          passage.end();
+          return destination.writeBlock(path, id, body, { signal: attemptSignal, pace: passage });
+        },
+        { action: "write_block", passage, signal },
+      );
     } finally {
-      block.release();
+      passage.end();
     }
   }
 
-  #accept(path: string, bytes: number): void {
-    this.accepted.set(path, (this.accepted.get(path) ?? 0) + bytes);
+  async #commit(
+    work: Work,
+    { sha256, ids }: { readonly sha256: string; readonly ids: readonly string[] },
+    condition: Condition,
+  ): Promise<Moved> {
+    const { destination, retry, control } = this.#input;
+    const path = work.page.path(work.index);
+    const metadata = this.#metadata(work, sha256);
+    return await this.#place(work, sha256, condition, async (placed) => {
+      const { etag } = await retry.call((signal) => destination.commit(path, ids, metadata, placed, signal), {
+        action: "commit",
+        passage: null,
+        signal: control.stopped,
+      });
+      return { etag, sentBytes: 0 };
+    });
   }
 
   // --- what both have in common ------------------------------------------------------------------------------------
+
+  /** An entry that is not any more what was listed. */
+  #noteFacts(
+    work: Work,
+    listed: Entry,
+    now: { readonly sizeBytes: number; readonly modifiedMs: number },
+  ): void {
+    if (now.sizeBytes === listed.sizeBytes && now.modifiedMs === listed.modifiedMs) return;
+    this.#input.journal.resize(work.page, work.index, now);
+  }
+
+  #judge(entry: Entry, work: Work): Decision {
+    return judgeHeld(entry, work, this.#input.config.options);
+  }
+
+  /** `sha256` is that of the entry where the decision is to compare. */
+  #endUnwritten(entry: Entry, decision: Exclude<Decision, { kind: "write" }>, sha256: string): Moved {
+    switch (decision.kind) {
+      case "refuse":
+        throw destinationExists(entry.path);
+      case "skip":
+        return { outcome: skipped(decision.held.sha256, decision.held.etag), sentBytes: 0 };
+      case "compare":
+        if (sha256 !== decision.sha256) throw destinationExists(entry.path);
+        if (decision.whose === "theirs")
+          return { outcome: skipped(sha256, decision.held.etag), sentBytes: 0 };
+        return { outcome: this.#done(sha256, decision.held.etag), sentBytes: 0 };
+    }
+  }
 
   /**
    * Makes the entry visible. When the condition does not hold any more, the answer to an earlier try of ours may have
    * been lost: if what is there is what we have, it is done.
    */
   async #place(
-    row: EntryRow,
+    work: Work,
     sha256: string,
     condition: Condition,
     put: (condition: Condition) => Promise<{ readonly etag: string; readonly sentBytes: number }>,
@@ -330,11 +351,9 @@ export class Uploader {
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       if (error.problem.scope !== "condition" && error.problem.scope !== "blocks") throw error;
-      const held = await this.#find(row.path);
-      if (held !== null && held.sha256 === sha256 && held.sizeBytes === row.sizeBytes) {
-        if (row.attempt !== null) await this.#input.journal.dropAttempt(row.path);
+      const held = await find(this.#input, work.page.path(work.index));
+      if (held !== null && held.sha256 === sha256 && held.sizeBytes === work.page.sizeBytes(work.index))
         return { outcome: this.#done(sha256, held.etag), sentBytes: 0 };
-      }
       if (error.problem.scope === "blocks" || held !== null || condition.kind === "absent") throw error;
       // What was to be replaced is gone.
       const { etag, sentBytes } = await put({ kind: "absent" });
@@ -344,58 +363,47 @@ export class Uploader {
 
   #done(sha256: string, etag: string): Outcome {
     if (this.#input.config.options.verify) return { state: "uploaded", sha256, etag };
-    return { state: "completed", sha256, etag, verified: "no" };
+    return { state: "completed", sha256, etag, proof: "none" };
   }
 
-  async #find(path: string): Promise<Held | null> {
-    const { destination, retry, control } = this.#input;
-    return await retry.call((signal) => destination.find(path, signal), {
-      action: "find",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
-  }
-
-  async #digest(reading: Reading, row: EntryRow): Promise<string> {
-    const buffer = await this.#input.buffers.acquire();
+  async #digest(reading: Reading, entry: Entry): Promise<string> {
+    const { buffers, digests, control, destination } = this.#input;
+    const whole = digests.openStream();
+    const lent = buffers.acquire();
+    const buffer = lent instanceof Promise ? await lent : lent;
     try {
-      const hash = this.#input.platform.hash("sha256");
-      for (let left = row.sizeBytes; left > 0;) {
-        left -= (
-          await this.#fill(reading, buffer.bytes.subarray(0, Math.min(left, buffer.bytes.length)), [hash])
-        ).length;
+      for (let left = entry.sizeBytes; left > 0;) {
+        const bytes = buffer.bytes.subarray(0, Math.min(left, buffer.bytes.length));
+        if (control.paused) await control.ready();
+        await fill(reading, bytes, control.stopped);
+        await whole.add(destination.checksumKind, bytes);
+        left -= bytes.length;
       }
-      await this.#assertUnchanged(reading, row);
-      return hash.digest().toHex();
+      if (!(await reading.unchanged(control.stopped))) throw sourceChanging(entry.path);
+      return (await whole.finish()).toHex();
     } finally {
+      whole.abandon();
       buffer.release();
     }
   }
 
-  /** Reads until `into` is full, and hashes what was read, piece by piece. */
-  async #fill(reading: Reading, into: Uint8Array, hashes: readonly Hash[]): Promise<Uint8Array> {
-    const { control } = this.#input;
-    for (let at = 0; at < into.length; at += PIECE_BYTES) {
-      const piece = into.subarray(at, at + PIECE_BYTES);
-      await reading.next(piece, control.stopped);
-      for (const hash of hashes) hash.update(piece);
-      await control.ready();
-    }
-    return into;
-  }
-
-  async #assertUnchanged(reading: Reading, entry: Entry): Promise<void> {
-    if (!(await reading.unchanged(this.#input.control.stopped))) throw sourceChanging(entry.path);
-  }
-
-  #metadata(row: EntryRow, sha256: string) {
+  #metadata({ page, index }: Work, sha256: string): EntryMetadata {
     return {
       sha256,
-      modifiedMs: row.modifiedMs,
-      tier: this.#input.config.destination.tier,
-      contentType: contentTypeOf(row.path),
+      modifiedMs: page.modifiedMs(index),
+      tier: this.#input.landingTier(page, index),
+      contentType: contentTypeOf(page.path(index)),
     };
   }
+}
+
+async function fill(reading: Reading, into: Uint8Array, signal: AbortSignal): Promise<void> {
+  for (let filled = 0; filled < into.length;) filled += await reading.next(into.subarray(filled), signal);
+}
+
+function isWorthAnotherRead(error: TransferError): boolean {
+  if (error.problem.scope === "blocks") return true;
+  return error.problem.scope === "file" && error.problem.code === "source_changing";
 }
 
 function skipped(sha256: string | null, etag: string): Outcome {
@@ -406,14 +414,12 @@ function sourceChanging(path: string): TransferError {
   return new TransferError(
     { scope: "file", code: "source_changing" },
     `Cannot move "${path}": it changed while it was read`,
-    {
-      retry: { kind: "never" },
-    },
+    { retry: { kind: "never" } },
   );
 }
 
-function tooLarge(row: EntryRow, plan: Plan): TransferError {
-  const message = `Cannot move "${row.path}": ${row.sizeBytes} bytes are too many blocks of ${plan.blockBytes}`;
+function tooLarge(entry: Entry, plan: Plan): TransferError {
+  const message = `Cannot move "${entry.path}": ${entry.sizeBytes} bytes are too many blocks of ${plan.blockBytes}`;
   return new TransferError({ scope: "file", code: "too_large" }, message, { retry: { kind: "never" } });
 }
 

@@ -2,27 +2,37 @@
  * Asks the destination afresh what it holds, and only then calls an entry completed.
  *
  * Large files are asked about one by one, right after their commit, with the list of their blocks. Small ones would cost
- * a request each; for them a sweep follows the uploads through the destination's listing, 5,000 names a page. Uploads
- * and listing both go in path order, so the sweep may leave a page for good once every upload on it has ended. It looks
- * at the page it stands on again every {@link SWEEP_MS}, so that `completed` moves while the job runs. What the sweep
- * has missed (an entry that took long, a service that orders names in another way) is asked about one by one at the end.
+ * a request each; for them a sweep follows the uploads through the destination's listing, 5,000 names a page. Uploads and
+ * listing go in one order, so the sweep goes on whenever {@link SWEEP_FILES} more have been sent; while that takes long it
+ * looks at what comes next early, now and then, so that `completed` moves while the job runs. What the sweep has
+ * missed (an entry under another name, a service that orders names in another way) is asked about one by one at the end.
+ *
+ * Entries that are chosen for it are also read back and hashed; and what is to lie in a tier from which it could not be
+ * read goes there last, after its proof.
  *
  * Because an entry is counted as completed only here, no count ever falls when a proof fails.
  */
-import type { Destination, Held } from "../connectors/connector.ts";
+import type { AccessTier } from "../../schema/job.ts";
+import { type Destination, type Held, TransferError } from "../connectors/connector.ts";
+import type { Digests } from "../digests.ts";
 import type { Clock } from "../platform.ts";
-import { blockId } from "./block-id.ts";
+import { isBlockAt } from "./block-id.ts";
+import type { BufferPool } from "./buffers.ts";
 import { type Control, forEachOf } from "./control.ts";
-import type { Journal, Outcome } from "./journal.ts";
-import type { EntryRow } from "./journal-schema.ts";
-import { blockCount, blockSize } from "./plan.ts";
+import { find, FINDS_AT_ONCE, isElsewhere, ListingWalk } from "./existing.ts";
+import type { Journal } from "./journal.ts";
+import type { Line } from "./line.ts";
+import type { Outcome, Page } from "./page.ts";
+import { blockCount, blockSize, type Plan } from "./plan.ts";
 import type { Retry } from "./retry.ts";
+import { failureOf } from "./upload.ts";
 
-export const SWEEP_MS = 2_000;
-const SWEEP_MS_MAX = 30_000;
-/** More missed entries than this are worth another walk through the listing. */
-const MISSED_COUNT_MAX = 1_000;
-const FINDS_AT_ONCE = 8;
+export const LOOK_MS = 2_000;
+const LOOK_MS_MAX = 30_000;
+/** Looking early must stay a small part of the work. */
+const LOOK_COST_FACTOR = 10;
+/** The page of the listing on which a sweep stops is asked for again by the next one, so they should not be too short. */
+export const SWEEP_FILES = 20_000;
 
 export interface VerifyInput {
   readonly destination: Destination;
@@ -30,156 +40,307 @@ export interface VerifyInput {
   readonly control: Control;
   readonly retry: Retry;
   readonly clock: Clock;
+  readonly plan: Plan;
+  readonly digests: Digests;
+  readonly buffers: BufferPool;
+  readonly line: Line;
+  /** Whether an entry is read back. */
+  readonly isReadBack: (page: Page, index: number) => boolean;
+  /** The tier an entry goes to when it is proved; null when it is there already. */
+  readonly tierAfterProof: (page: Page, index: number) => AccessTier | null;
 }
 
 /** How far the uploads are. */
 export interface UploadFrontier {
-  /** All uploads have ended, and that is durable. */
-  readonly done: boolean;
-  /** No small upload at or before this path will still end; null while nobody knows. */
-  before(path: string): boolean;
-  /** Resolves when `done` turns true. */
+  /** All small entries of the pages before this one have been sent; infinite at the end. */
+  readonly pagesBefore: number;
+  /** Aborts when all uploads have ended, and that is durable. */
   readonly ended: AbortSignal;
 }
 
+type Uploaded = Extract<Outcome, { state: "uploaded" }>;
+
 export class Verifier {
   readonly #input: VerifyInput;
+  readonly #walk: ListingWalk;
+  /** Entries of the pages before this one were sent when the walk's page of the listing was made. */
+  #asOf = 0;
 
   constructor(input: VerifyInput) {
     this.#input = input;
+    this.#walk = new ListingWalk(input);
   }
 
   /** Follows the uploads until all of them are proved. */
   async follow(frontier: UploadFrontier): Promise<void> {
     const { journal, clock } = this.#input;
-    let cursor: string | null = null;
-    for (;;) {
-      const done = frontier.done;
-      if (done && journal.awaiting.files === 0) return;
-      let moved = false;
+    let from = 0;
+    let missed = 0;
+    let lookMs = LOOK_MS;
+    while (!frontier.ended.aborted) {
+      const isTime = journal.awaitingFiles - missed >= SWEEP_FILES || (await this.#wait(lookMs, frontier));
+      if (!isTime || journal.awaitingFiles === missed) continue;
       const begunMs = clock.monotonic();
-      if (journal.awaiting.files > 0) {
-        const page = await this.#sweepPage(cursor);
-        const last = page.items.at(-1)?.path ?? "";
-        if (page.cursor === null && done) break;
-        moved = page.cursor !== null && (done || page.items.length === 0 || frontier.before(last));
-        if (moved) cursor = page.cursor;
-      }
-      if (!moved && !frontier.done) await this.#wait(clock.monotonic() - begunMs, frontier);
+      const before = frontier.pagesBefore;
+      await this.#sweep(from, before);
+      from = before;
+      await this.#lookEarly(from);
+      missed = journal.awaitingFiles;
+      lookMs = Math.min(LOOK_MS_MAX, Math.max(LOOK_MS, (clock.monotonic() - begunMs) * LOOK_COST_FACTOR));
     }
-    if (journal.awaiting.files > MISSED_COUNT_MAX) await this.#sweepAll();
+    await this.#sweep(from, Infinity);
     await this.#proveMissed();
   }
 
   /** Asks about one entry that was just uploaded. */
-  async prove(path: string): Promise<void> {
-    const row = this.#input.journal.entry(path);
-    if (row?.state === "uploaded") await this.#findAndSettle(row);
+  async prove(page: Page, index: number): Promise<void> {
+    const outcome = page.outcome(index);
+    if (outcome?.state !== "uploaded") return;
+    const held = await find(this.#input, page.path(index));
+    // The sweep may have been quicker.
+    if (page.outcome(index) === outcome)
+      this.#input.journal.settle(page, index, await this.#judge(page, index, outcome, held));
   }
 
-  /** A page of a large listing takes long; looking at it again must stay a small part of the work. */
-  async #wait(sweptMs: number, frontier: UploadFrontier): Promise<void> {
+  /** False when the uploads ended first. */
+  async #wait(ms: number, frontier: UploadFrontier): Promise<boolean> {
     const { clock, control } = this.#input;
-    const ended = new AbortController();
-    const end = () => ended.abort();
-    frontier.ended.addEventListener("abort", end);
-    control.stopped.addEventListener("abort", end);
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    frontier.ended.addEventListener("abort", wake);
+    control.stopped.addEventListener("abort", wake);
     try {
-      await clock.sleep(Math.min(SWEEP_MS_MAX, Math.max(SWEEP_MS, sweptMs * 10)), ended.signal);
+      await clock.sleep(ms, woken.signal);
     } catch {
       // The uploads ended, or the run was stopped: both are looked at below.
     } finally {
-      frontier.ended.removeEventListener("abort", end);
-      control.stopped.removeEventListener("abort", end);
+      frontier.ended.removeEventListener("abort", wake);
+      control.stopped.removeEventListener("abort", wake);
     }
     await control.ready();
+    return !frontier.ended.aborted;
   }
 
-  async #sweepAll(): Promise<void> {
-    let cursor: string | null = null;
-    do cursor = (await this.#sweepPage(cursor)).cursor;
-    while (cursor !== null);
-  }
-
-  async #sweepPage(cursor: string | null) {
-    const { destination, journal, retry, control } = this.#input;
-    const page = await retry.call((signal) => destination.page(cursor, signal), {
-      action: "list",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
-    const outcomes = new Map<string, Outcome>();
-    for (const held of page.items) {
-      const row = journal.entry(held.path);
-      if (row?.state !== "uploaded") continue;
-      // A page may be older than an upload that ended while it was on its way, and show what that replaced.
-      if (mismatchOf(row, held) === null) outcomes.set(row.path, await this.#judge(row, held));
-      else await this.#findAndSettle(row);
+  /** Walks through pages that are sent whole. */
+  async #sweep(from: number, before: number): Promise<void> {
+    const { journal, control } = this.#input;
+    for (let number = journal.nextPage(from, "awaiting"); number !== null && number < before;) {
+      await control.ready();
+      const page = journal.open(number);
+      try {
+        await this.#sweepPage(page, before);
+      } finally {
+        journal.release(page);
+      }
+      number = journal.nextPage(number + 1, "awaiting");
     }
-    await journal.settleAll(outcomes);
-    return page;
+  }
+
+  async #sweepPage(page: Page, before: number): Promise<void> {
+    const { destination } = this.#input;
+    const proofs: Promise<void>[] = [];
+    if (this.#asOf <= page.number) await this.#refresh(before);
+    for (let index = 0; index < page.length; index++) {
+      const outcome = page.outcome(index);
+      if (outcome?.state !== "uploaded") continue;
+      const path = page.path(index);
+      if (isElsewhere(destination, path)) continue;
+      let held = this.#walk.look(path);
+      while (held === undefined) {
+        await this.#walk.next();
+        held = this.#walk.look(path);
+      }
+      // Whatever does not match is asked about by itself, at the end.
+      if (mismatchOf(page, index, outcome, held) === null) this.#settleMatch(page, index, outcome, proofs);
+      if (proofs.length >= FINDS_AT_ONCE) await Promise.all(proofs.splice(0));
+    }
+    await Promise.all(proofs);
+  }
+
+  async #refresh(before: number): Promise<void> {
+    await this.#walk.again();
+    this.#asOf = before;
+  }
+
+  /** Proves what the page of the listing on which the sweep stopped shows of entries behind it. */
+  async #lookEarly(from: number): Promise<void> {
+    const { journal } = this.#input;
+    await this.#refresh(from);
+    const items = new Map(this.#walk.inHand.map((held) => [held.path, held]));
+    const last = this.#walk.inHand.at(-1)?.path ?? "";
+    for (
+      let number = journal.nextPage(from, "awaiting");
+      number !== null && journal.read(number).path(0) <= last;
+      number = journal.nextPage(number + 1, "awaiting")
+    ) {
+      const page = journal.open(number);
+      try {
+        const proofs: Promise<void>[] = [];
+        for (let index = 0; index < page.length; index++) {
+          const outcome = page.outcome(index);
+          if (outcome?.state !== "uploaded") continue;
+          const held = items.get(page.path(index)) ?? null;
+          if (mismatchOf(page, index, outcome, held) === null)
+            this.#settleMatch(page, index, outcome, proofs);
+          if (proofs.length >= FINDS_AT_ONCE) await Promise.all(proofs.splice(0));
+        }
+        await Promise.all(proofs);
+      } finally {
+        journal.release(page);
+      }
+    }
+  }
+
+  /** An entry that the listing shows as it was sent. Most need nothing more, and no promise. */
+  #settleMatch(page: Page, index: number, outcome: Uploaded, proofs: Promise<void>[]): void {
+    if (!this.#needsMore(page, index)) {
+      this.#input.journal.settle(page, index, { ...outcome, state: "completed", proof: "chain" });
+      return;
+    }
+    proofs.push(
+      this.#proveFurther(page, index, outcome).then((proved) => {
+        if (page.outcome(index) === outcome) this.#input.journal.settle(page, index, proved);
+      }),
+    );
   }
 
   async #proveMissed(): Promise<void> {
     const { journal } = this.#input;
-    let after = "";
-    for (;;) {
-      const rows = journal.uploaded(after, MISSED_COUNT_MAX);
-      if (rows.length === 0) return;
-      await forEachOf(rows, FINDS_AT_ONCE, (row) => this.#findAndSettle(row));
-      after = rows.at(-1)?.path ?? after;
+    for (
+      let number = journal.nextPage(0, "awaiting");
+      number !== null;
+      number = journal.nextPage(number + 1, "awaiting")
+    ) {
+      const page = journal.open(number);
+      try {
+        const missed = Array.from(page.paths, (_, index) => index).filter(
+          (index) => page.outcome(index)?.state === "uploaded",
+        );
+        await forEachOf(missed, FINDS_AT_ONCE, (index) => this.prove(page, index));
+      } finally {
+        journal.release(page);
+      }
     }
   }
 
-  async #findAndSettle(row: EntryRow): Promise<void> {
-    const { destination, journal, retry, control } = this.#input;
-    const held = await retry.call((signal) => destination.find(row.path, signal), {
-      action: "find",
-      bodyBytes: 0,
-      signal: control.stopped,
-    });
-    await journal.settle(row.path, await this.#judge(row, held));
+  // --- the proof of one entry --------------------------------------------------------------------------------------
+
+  async #judge(page: Page, index: number, outcome: Uploaded, held: Held | null): Promise<Outcome> {
+    const mismatch = mismatchOf(page, index, outcome, held);
+    if (mismatch !== null) return unconfirmed(page.path(index), mismatch);
+    if (!this.#needsMore(page, index)) return { ...outcome, state: "completed", proof: "chain" };
+    return await this.#proveFurther(page, index, outcome);
   }
 
-  async #judge(row: EntryRow, held: Held | null): Promise<Outcome> {
-    const mismatch =
-      mismatchOf(row, held) ?? (row.attempt === null ? null : await this.#blockMismatch(row, row.attempt));
-    return mismatch === null
-      ? { state: "completed", sha256: row.sha256 ?? "", etag: row.etag ?? "", verified: "yes" }
-      : {
-          state: "failed",
-          code: "verification_failed",
-          message: `Cannot confirm "${row.path}": ${mismatch}`,
-        };
+  #needsMore(page: Page, index: number): boolean {
+    const { plan, isReadBack, tierAfterProof } = this.#input;
+    return (
+      page.sizeBytes(index) > plan.wholeBytesMax ||
+      isReadBack(page, index) ||
+      tierAfterProof(page, index) !== null
+    );
   }
 
-  async #blockMismatch(row: EntryRow, attempt: Uint8Array): Promise<string | null> {
-    const { destination, retry, control } = this.#input;
-    const committed = await retry.call((signal) => destination.committedBlocks(row.path, signal), {
+  async #proveFurther(page: Page, index: number, outcome: Uploaded): Promise<Outcome> {
+    try {
+      const blocks = page.sizeBytes(index) > this.#input.plan.wholeBytesMax;
+      const found = blocks ? await this.#checkBlocks(page, index, outcome) : "ours";
+      if (found !== "ours" && found !== "foreign") return unconfirmed(page.path(index), found.mismatch);
+      // Blocks of somebody else's with the same result: only reading tells.
+      const readBack = found === "foreign" || this.#input.isReadBack(page, index);
+      if (readBack) {
+        const mismatch = await this.#readBack(page, index, outcome);
+        if (mismatch !== null) return unconfirmed(page.path(index), mismatch);
+      }
+      await this.#moveToTier(page, index, outcome);
+      return { ...outcome, state: "completed", proof: readBack ? "readback" : "chain" };
+    } catch (error) {
+      if (!(error instanceof TransferError)) throw error;
+      if (error.problem.scope === "condition")
+        return unconfirmed(page.path(index), "it was replaced since it was sent");
+      return failureOf(error, page.path(index));
+    }
+  }
+
+  async #checkBlocks(
+    page: Page,
+    index: number,
+    outcome: Uploaded,
+  ): Promise<"ours" | "foreign" | { readonly mismatch: string }> {
+    const { destination, retry, control, journal, plan } = this.#input;
+    const committed = await retry.call((signal) => destination.committedBlocks(page.path(index), signal), {
       action: "committed_blocks",
-      bodyBytes: 0,
+      passage: null,
       signal: control.stopped,
     });
     // An archived entry does not tell its blocks; size, tag and metadata were right.
-    if (committed === null) return null;
-    if (committed.etag !== row.etag) return "it was replaced since it was sent";
-    const count = blockCount(row.sizeBytes, row.blockBytes);
+    if (committed === null) return "ours";
+    if (committed.etag !== outcome.etag) return { mismatch: "it was replaced since it was sent" };
+    const sizeBytes = page.sizeBytes(index);
+    const count = blockCount(sizeBytes, plan.blockBytes);
+    const isOurs = committed.blocks.some((block, at) => isBlockAt(block.id, journal.salt, at));
+    if (!isOurs) return "foreign";
     if (committed.blocks.length !== count)
-      return `it is made of ${committed.blocks.length} blocks, not of ${count}`;
+      return { mismatch: `it is made of ${committed.blocks.length} blocks, not of ${count}` };
     const wrong = committed.blocks.findIndex(
-      (block, index) =>
-        block.id !== blockId(attempt, index) ||
-        block.sizeBytes !== blockSize(index, row.sizeBytes, row.blockBytes),
+      (block, at) =>
+        !isBlockAt(block.id, journal.salt, at) ||
+        block.sizeBytes !== blockSize(at, sizeBytes, plan.blockBytes),
     );
-    return wrong === -1 ? null : `block ${wrong} is not the one that was sent`;
+    return wrong === -1 ? "ours" : { mismatch: `block ${wrong} is not the one that was sent` };
+  }
+
+  /** Reads all of it, in pieces of a block, and compares the SHA-256. Null when it is what was sent. */
+  async #readBack(page: Page, index: number, { sha256, etag }: Uploaded): Promise<string | null> {
+    const { destination, retry, control, buffers, digests, line } = this.#input;
+    const path = page.path(index);
+    const sizeBytes = page.sizeBytes(index);
+    const whole = digests.openStream();
+    const lent = buffers.acquire();
+    const buffer = lent instanceof Promise ? await lent : lent;
+    try {
+      for (let fromBytes = 0; fromBytes < sizeBytes; fromBytes += buffer.bytes.length) {
+        const into = buffer.bytes.subarray(0, Math.min(buffer.bytes.length, sizeBytes - fromBytes));
+        const passage = line.passage(into.length);
+        try {
+          await retry.call(
+            (signal) => destination.read(path, { etag, fromBytes, into }, { signal, pace: passage }),
+            { action: "read", passage, signal: control.stopped },
+          );
+        } finally {
+          passage.end();
+        }
+        await whole.add(destination.checksumKind, into);
+      }
+      const found = (await whole.finish()).toHex();
+      return found === sha256 ? null : "what was read back has another SHA-256";
+    } finally {
+      whole.abandon();
+      buffer.release();
+    }
+  }
+
+  async #moveToTier(page: Page, index: number, { etag }: Uploaded): Promise<void> {
+    const { destination, retry, control, tierAfterProof } = this.#input;
+    const tier = tierAfterProof(page, index);
+    if (tier === null) return;
+    await retry.call((signal) => destination.setTier(page.path(index), tier, etag, signal), {
+      action: "set_tier",
+      passage: null,
+      signal: control.stopped,
+    });
   }
 }
 
-function mismatchOf(row: EntryRow, held: Held | null): string | null {
+function unconfirmed(path: string, mismatch: string): Outcome {
+  return { state: "failed", code: "verification_failed", message: `Cannot confirm "${path}": ${mismatch}` };
+}
+
+function mismatchOf(page: Page, index: number, outcome: Uploaded, held: Held | null): string | null {
   if (held === null) return "the destination does not hold it";
-  if (held.etag !== row.etag) return "it was replaced since it was sent";
-  if (held.sizeBytes !== row.sizeBytes)
-    return `the destination holds ${held.sizeBytes} bytes, not ${row.sizeBytes}`;
-  if (held.sha256 !== row.sha256) return "the destination names another SHA-256";
+  if (held.etag !== outcome.etag) return "it was replaced since it was sent";
+  const sizeBytes = page.sizeBytes(index);
+  if (held.sizeBytes !== sizeBytes) return `the destination holds ${held.sizeBytes} bytes, not ${sizeBytes}`;
+  if (held.sha256 !== outcome.sha256) return "the destination names another SHA-256";
   return null;
 }

@@ -5,8 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import { type JobReport, jobConfig, type TransferOptions } from "../../schema/job.ts";
 import type { Source } from "../connectors/connector.ts";
+import { type ChecksumKind, type Digests, HEADROOM_BYTES } from "../digests.ts";
 import { type Hook, MemoryDestination, MemorySource } from "../connectors/memory.ts";
 import {
   type Clock,
@@ -16,7 +18,7 @@ import {
   type Random,
   type SqlRow,
 } from "../platform.ts";
-import { seededRandom, VirtualClock, virtualPlatform } from "../virtual.ts";
+import { seededRandom, VirtualClock, virtualPlatform, virtualShared } from "../virtual.ts";
 import { type Run, type RunEvent, startRun } from "./run.ts";
 
 export const BLOCK_BYTES = 1_024;
@@ -52,7 +54,7 @@ export class World {
   readonly source = new MemorySource({ pageItems: 7 });
   readonly destination = new MemoryDestination({
     limits: { blockBytesMax: BLOCK_BYTES, blockCountMax: 50_000, wholeBytesMax: BLOCK_BYTES },
-    md5: (bytes) => digest("md5", bytes),
+    checksum,
   });
   readonly told: RunEvent[] = [];
   readonly files = new Map<string, Uint8Array>();
@@ -73,13 +75,15 @@ export class World {
     this.#life = life;
     this.source.hook = this.#hook(life, (call, signal) => this.sourceHook(call, signal));
     this.destination.hook = this.#hook(life, (call, signal) => this.destinationHook(call, signal));
+    const platform = this.#platform(life);
     const run = startRun({
       jobId: "job",
       epoch: 1,
       config: configOf(options),
       source,
       destination: this.destination,
-      platform: this.#platform(life),
+      platform,
+      shared: virtualShared(platform.clock),
       journalPath: "journal",
       manifestPath: "manifest",
       tell: (event) => {
@@ -165,6 +169,8 @@ export class World {
         const hash = createHash(algorithm);
         return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
       },
+      checksum: (text) => crc32(text),
+      digests: memoryDigests,
       openDatabase: (path) => this.#open(path, life),
       removeDatabase: (path) => void this.#databases.delete(path),
     });
@@ -210,6 +216,36 @@ export class World {
       close: () => {},
     };
   }
+}
+
+/** As the real ones, but on this thread. */
+export function memoryDigests({ count, bytesEach }: { count: number; bytesEach: number }): Digests {
+  const memory = new Uint8Array(count * (HEADROOM_BYTES + bytesEach));
+  const from = (index: number) => index * (HEADROOM_BYTES + bytesEach) + HEADROOM_BYTES;
+  return {
+    buffers: Array.from({ length: count }, (_, index) =>
+      memory.subarray(from(index), from(index) + bytesEach),
+    ),
+    checksum,
+    sha256: (bytes) => digest("sha256", bytes),
+    openStream: () => {
+      const whole = createHash("sha256");
+      return {
+        add: async (kind, bytes) => {
+          whole.update(bytes);
+          return await Promise.resolve(checksum(kind, bytes));
+        },
+        finish: () => Promise.resolve(new Uint8Array(whole.digest())),
+        abandon: () => {},
+      };
+    },
+    close: () => {},
+  };
+}
+
+function checksum(kind: ChecksumKind, bytes: Uint8Array): Uint8Array {
+  // Eight bytes are what counts here, not whose.
+  return kind === "md5" ? digest("md5", bytes) : digest("sha256", bytes).subarray(0, 8);
 }
 
 export function digest(algorithm: "sha256" | "md5", bytes: Uint8Array): Uint8Array {

@@ -1,0 +1,223 @@
+/**
+ * The digests of a real agent: one more thread, and one shared memory that both see.
+ *
+ * Why it is so: SHA-256 of a file has to go through its blocks one after another and is the slowest of all that is done, so
+ * it has the second thread for itself; reading, sending and the CRC64 fit beside it on the first. A checksum goes to the
+ * second thread only while that has nothing else to do, which balances both whatever is slow: the disk, TLS or MD5.
+ * The buffers lie in a `WebAssembly.Memory` because there the CRC64 works on them in place. Of all that is reserved only
+ * what was written to is resident.
+ */
+import { createHash } from "node:crypto";
+import { CRC64_WORKSPACE_BYTES, crc64Over } from "./crc64.ts";
+import type { DigestAnswer, DigestRequest } from "./digest-worker.ts";
+import { HEADROOM_BYTES, type ChecksumKind, type Digests, type DigestStream } from "./digests.ts";
+
+const PAGE_BYTES = 4096;
+const WASM_PAGE_BYTES = 65_536;
+const WORKSPACE_BYTES = roundUp(CRC64_WORKSPACE_BYTES, PAGE_BYTES);
+/** A thread costs some megabytes; an agent at rest has none. */
+const IDLE_MS = 5_000;
+
+/** Time for the job to let go of its buffers. Without `--expose-gc` they stay until garbage is collected anyway. */
+const GARBAGE_MS = 1_000;
+
+/** What a test replaces. */
+export interface DigestWorld {
+  readonly startWorker: () => Worker;
+  readonly idleMs: number;
+}
+
+export function denoDigests(
+  { count, bytesEach }: { count: number; bytesEach: number },
+  world: DigestWorld = { startWorker, idleMs: IDLE_MS },
+): Digests {
+  const slotBytes = roundUp(HEADROOM_BYTES + bytesEach, PAGE_BYTES);
+  const first = 2 * WORKSPACE_BYTES;
+  const pages = Math.ceil((first + count * slotBytes) / WASM_PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const crc64 = crc64Over(memory, 0);
+  const thread = new HashThread(memory, world);
+  const checksum = (kind: ChecksumKind, bytes: Uint8Array) => {
+    switch (kind) {
+      case "crc64":
+        return crc64(bytes);
+      case "md5":
+        return new Uint8Array(createHash("md5").update(bytes).digest());
+    }
+  };
+  return {
+    buffers: Array.from(
+      { length: count },
+      (_, index) => new Uint8Array(memory.buffer, first + index * slotBytes + HEADROOM_BYTES, bytesEach),
+    ),
+    checksum,
+    sha256: (bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()),
+    openStream: () => thread.open(checksum),
+    close: () => {
+      thread.close();
+      Deno.unrefTimer(setTimeout(collectGarbage, GARBAGE_MS));
+    },
+  };
+}
+
+/** The engine does not see half a gigabyte behind a few small objects, and may keep it for hours; so it is told. */
+function collectGarbage(): void {
+  (globalThis as { gc?: () => void }).gc?.();
+}
+
+function startWorker(): Worker {
+  return new Worker(new URL("./digest-worker.ts", import.meta.url), { type: "module", name: "digests" });
+}
+
+interface Waiting {
+  readonly stream: Stream;
+  readonly resolve: (answer: DigestAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class HashThread {
+  readonly #memory: WebAssembly.Memory;
+  readonly #world: DigestWorld;
+  readonly #streams = new Set<Stream>();
+  /** In the order in which the thread answers. */
+  readonly #waiting: Waiting[] = [];
+  #worker: Worker | null = null;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #streamNumber = 0;
+  #isClosed = false;
+
+  constructor(memory: WebAssembly.Memory, world: DigestWorld) {
+    this.#memory = memory;
+    this.#world = world;
+  }
+
+  get isIdle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  sees(bytes: Uint8Array): boolean {
+    return bytes.buffer === this.#memory.buffer;
+  }
+
+  open(checksum: Digests["checksum"]): DigestStream {
+    if (this.#isClosed) throw new Error("Cannot open a stream of digests: they are closed");
+    clearTimeout(this.#idleTimer);
+    this.#worker ??= this.#start();
+    const stream = new Stream(this, this.#streamNumber++, checksum);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  post(request: DigestRequest): void {
+    this.#worker?.postMessage(request);
+  }
+
+  ask(stream: Stream, request: DigestRequest): Promise<DigestAnswer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ stream, resolve, reject });
+      this.post(request);
+    });
+  }
+
+  /** What the stream still waits for is answered, but to nobody. */
+  leave(stream: Stream, error: Error): void {
+    if (!this.#streams.delete(stream)) return;
+    for (const one of this.#waiting) if (one.stream === stream) one.reject(error);
+    if (this.#streams.size > 0) return;
+    const timer = setTimeout(() => this.#end(new Error("Cannot hash: nothing was open")), this.#world.idleMs);
+    Deno.unrefTimer(timer);
+    this.#idleTimer = timer;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#end(new Error("Cannot hash: the digests were closed"));
+  }
+
+  #start(): Worker {
+    const worker = this.#world.startWorker();
+    worker.onmessage = ({ data }: MessageEvent<DigestAnswer>) => this.#waiting.shift()?.resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#end(new Error(`Cannot hash: the hashing thread ended: ${event.message}`));
+    };
+    worker.postMessage({
+      kind: "start",
+      memory: this.#memory,
+      workspace: WORKSPACE_BYTES,
+    } satisfies DigestRequest);
+    return worker;
+  }
+
+  #end(error: Error): void {
+    clearTimeout(this.#idleTimer);
+    this.#worker?.terminate();
+    this.#worker = null;
+    for (const stream of this.#streams) stream.fail(error);
+    this.#streams.clear();
+    // All of them, also of streams that were abandoned: the next thread answers none of these.
+    for (const one of this.#waiting.splice(0)) one.reject(error);
+  }
+}
+
+class Stream implements DigestStream {
+  readonly #thread: HashThread;
+  readonly #number: number;
+  readonly #checksum: Digests["checksum"];
+  #ended: Error | null = null;
+
+  constructor(thread: HashThread, number: number, checksum: Digests["checksum"]) {
+    this.#thread = thread;
+    this.#number = number;
+    this.#checksum = checksum;
+  }
+
+  async add(kind: ChecksumKind, bytes: Uint8Array): Promise<Uint8Array> {
+    this.#mustBeOpen();
+    if (!this.#thread.sees(bytes))
+      throw new TypeError("Cannot hash: the bytes do not lie in one of the buffers");
+    const isThereTime = this.#thread.isIdle;
+    const asked = this.#thread.ask(this, {
+      kind: "add",
+      stream: this.#number,
+      checksum: isThereTime ? kind : null,
+      offset: bytes.byteOffset,
+      length: bytes.length,
+    });
+    const own = isThereTime ? null : this.#checksum(kind, bytes);
+    return required(await asked, own);
+  }
+
+  async finish(): Promise<Uint8Array> {
+    this.#mustBeOpen();
+    this.fail(new Error("Cannot hash: the stream is finished"));
+    const sha256 = await this.#thread.ask(this, { kind: "finish", stream: this.#number });
+    this.#thread.leave(this, new Error("Cannot hash: the stream is finished"));
+    return required(sha256, null);
+  }
+
+  abandon(): void {
+    const error = new Error("Cannot hash: the stream was abandoned");
+    this.fail(error);
+    this.#thread.post({ kind: "abandon", stream: this.#number });
+    this.#thread.leave(this, error);
+  }
+
+  fail(error: Error): void {
+    this.#ended ??= error;
+  }
+
+  #mustBeOpen(): void {
+    if (this.#ended !== null) throw this.#ended;
+  }
+}
+
+function required(answer: DigestAnswer, own: Uint8Array | null): Uint8Array {
+  const bytes = answer ?? own;
+  if (bytes === null) throw new Error("Cannot hash: the hashing thread gave no answer");
+  return bytes;
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
