@@ -15,7 +15,15 @@ import {
 } from "../schema/protocol.ts";
 import { CONFIRM_LIMIT_MS, OFFLINE_AFTER_MS } from "./hub.ts";
 import { PROGRESS_ROW_MS } from "./job-record.ts";
-import { AGENT, CONFIG, KEY_HASH, MemoryWorld, ORG, type MemoryAgentSocket } from "./memory-world.ts";
+import {
+  AGENT,
+  CONFIG,
+  KEY_HASH,
+  MemoryWorld,
+  ORG,
+  START_MS,
+  type MemoryAgentSocket,
+} from "./memory-world.ts";
 
 const JOB = "job_01kaqt5n8v3m9w2x7c4d6e8f0g";
 const OTHER_JOB = "job_01kaqt5n8v3m9w2x7c4d6e8f0h";
@@ -325,6 +333,49 @@ describe("cancel and retry", () => {
   });
 });
 
+describe("finish, and limits that change", () => {
+  test("[C15] a wish to finish reaches the agent and the screens, and the job goes on until its result", async () => {
+    const { world, socket } = await running();
+    const viewer = await world.join(JOB);
+    const finish = world.steer(JOB, "finish");
+    await world.hub.setDesired(ORG, finish);
+    expect(socket.heard("desired").at(-1)).toEqual(finish);
+    expect(viewer.shown.at(-1)).toMatchObject({ status: "running", desiredState: "finish" });
+    await socket.say(applied(finish), progress(1, 5));
+    expect(viewer.shown.at(-1)).toMatchObject({ status: "running", totals: totals(5) });
+    // Unlike a cancel it is still wanted: an agent that forgot it would repeat the job without end.
+    await socket.leave("broken");
+    const again = await welcomed(world, {});
+    expect(again.heard("welcome")[0]?.desired).toEqual([finish]);
+    await again.say(result(2));
+    expect(world.row(JOB).live.status).toBe("completed");
+    expect(world.desiredRows.size).toBe(0);
+  });
+
+  test("[C15] a cancel wins over a wish to finish, whichever word comes last", async () => {
+    const { world, socket } = await running();
+    const finish = world.steer(JOB, "finish");
+    const cancel = world.steer(JOB, "cancel");
+    await world.hub.setDesired(ORG, cancel);
+    await world.hub.setDesired(ORG, finish);
+    expect(socket.heard("desired").map(({ state }) => state)).not.toContain("finish");
+    expect(world.desiredRows.get(JOB)?.desired).toEqual(cancel);
+  });
+
+  test("[C14] the same wish with another limit is said as a new revision of the same epoch, until that is confirmed", async () => {
+    const { world, socket } = await running();
+    const options = { ...CONFIG.options, bandwidthMbps: 20 };
+    const limited = { ...world.steer(JOB, "run"), config: { ...CONFIG, options } };
+    await world.hub.setDesired(ORG, limited);
+    expect(socket.heard("desired").at(-1)).toEqual(limited);
+    expect(limited).toMatchObject({ epoch: 1, rev: 2, state: "run" });
+    await socket.say(applied({ ...limited, rev: 1 }));
+    expect(world.desiredRows.get(JOB)?.applied).toBe(false);
+    await socket.say(applied(limited));
+    expect(world.row(JOB)).toMatchObject({ appliedRev: 2, live: { epoch: 1, status: "running" } });
+  });
+});
+
 describe("events", () => {
   test("[L2] an event is acked after it is in D1", async () => {
     const { world, socket } = await running();
@@ -545,6 +596,28 @@ async function survive(seed: number): Promise<void> {
 }
 
 describe("progress", () => {
+  test("[L3] what was read back and removed is counted like everything else, and falls as little", async () => {
+    const { world, socket } = await running();
+    const viewer = await world.join(JOB);
+    await socket.say(progress(1, 9, { totals: { ...totals(9), filesReadBack: 4, filesDeleted: 3 } }));
+    await socket.say(progress(2, 9, { totals: { ...totals(9), filesReadBack: 2, filesDeleted: 1 } }));
+    const counted = { filesCompleted: 9, filesReadBack: 4, filesDeleted: 3 };
+    expect(viewer.shown.at(-1)?.totals).toMatchObject(counted);
+    await world.pass(PROGRESS_ROW_MS);
+    await socket.say(progress(3, 9));
+    expect(world.row(JOB).live.totals).toMatchObject(counted);
+  });
+
+  test("[L10] the totals of an agent that does not know all of them count, and make none of the others fall", async () => {
+    const { world, socket } = await running();
+    const viewer = await world.join(JOB);
+    await socket.say(progress(1, 5, { totals: { ...totals(5), filesReadBack: 2 } }));
+    const { filesReadBack: _, filesDeleted: __, ...older } = totals(6);
+    await socket.say(progress(2, 6, { totals: older as JobTotals }));
+    expect(socket.closed).toBeNull();
+    expect(viewer.shown.at(-1)?.totals).toEqual({ ...totals(6), filesReadBack: 2 });
+  });
+
   test("[L3] a frame that is lost changes nothing in the end: the next one holds everything", async () => {
     const { world, socket } = await running();
     const viewer = await world.join(JOB);
@@ -1016,6 +1089,40 @@ describe("dashboards", () => {
     const { world, socket } = await running();
     await socket.say(progress(1, 7));
     expect(world.published.at(-1)).toMatchObject({ type: "job", job: { jobId: JOB, totals: totals(7) } });
+  });
+
+  const WAITING = { reason: "throttled", untilMs: START_MS + 60_000, message: null } as const;
+
+  test("[L13] what holds a job up is shown, here and at the feed, as long as the agent says it", async () => {
+    const { world, socket } = await running();
+    const viewer = await world.join(JOB);
+    await socket.say(progress(1, 1, { waiting: WAITING }));
+    expect(viewer.shown.at(-1)?.waiting).toEqual(WAITING);
+    expect(world.published.at(-1)).toMatchObject({ job: { waiting: WAITING } });
+    expect((await world.join(JOB)).shown.at(-1)?.waiting).toEqual(WAITING);
+    await socket.say(progress(2, 1, { waiting: null }));
+    expect(viewer.shown.at(-1)?.waiting).toBeNull();
+    await socket.say(progress(3, 1, { waiting: WAITING }), progress(4, 1));
+    expect(viewer.shown.at(-1)?.waiting).toBeNull();
+  });
+
+  test.each<[string, (socket: MemoryAgentSocket) => Promise<void>]>([
+    ["goes into another phase", (socket) => socket.say(phase(2, "paused"))],
+    ["ends", (socket) => socket.say(result(2))],
+    ["loses its agent", (socket) => socket.leave("clean")],
+  ])("[L13] a job that %s waits for nothing any more", async (_what, act) => {
+    const { world, socket } = await running();
+    await socket.say(progress(1, 1, { waiting: WAITING }));
+    await act(socket);
+    expect((await world.join(JOB)).shown.at(-1)?.waiting).toBeNull();
+  });
+
+  test("[L13] a wish leaves shown what holds the job up", async () => {
+    const { world, socket } = await running();
+    const viewer = await world.join(JOB);
+    await socket.say(progress(1, 1, { waiting: WAITING }));
+    await world.hub.setDesired(ORG, world.steer(JOB, "finish"));
+    expect(viewer.shown.at(-1)).toMatchObject({ desiredState: "finish", waiting: WAITING });
   });
 
   test("[L8] progress that nothing more follows is shown as standing still when the agent goes", async () => {

@@ -413,6 +413,7 @@ export class Hub {
       bytesPerSecond: message.bytesPerSecond,
       secondsRemaining: message.secondsRemaining,
       currentPath: message.currentPath,
+      waiting: message.waiting ?? null,
     });
   }
 

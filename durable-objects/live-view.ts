@@ -89,7 +89,7 @@ export class LiveView {
 
 /** A job in which nothing moves. */
 export function quiet(live: LiveJob): LiveJob {
-  return { ...live, bytesPerSecond: 0, secondsRemaining: null, currentPath: null };
+  return { ...live, bytesPerSecond: 0, secondsRemaining: null, currentPath: null, waiting: null };
 }
 
 /** Totals that do not fall, whichever of two reports is the later one. */

@@ -3,7 +3,14 @@
  * the real one in what the hub relies on (what is stored stays, a closed socket is no live socket, a guard that does not
  * hold changes nothing), and can fail where the real one can. The guards themselves are SQL, proved in `test/contract/`.
  */
-import { isFinal, ZERO_TOTALS, type FileFailure, type JobConfig, type JobReport } from "../schema/job.ts";
+import {
+  isFinal,
+  transferOptions,
+  ZERO_TOTALS,
+  type FileFailure,
+  type JobConfig,
+  type JobReport,
+} from "../schema/job.ts";
 import type { LiveJob, LiveMessage } from "../schema/live.ts";
 import {
   readHubFrame,
@@ -35,20 +42,8 @@ export const CONFIG: JobConfig = {
   name: "First pass",
   source: { kind: "local", path: "/srv/files" },
   destination: { kind: "azure_blob", account: "acmefiles", container: "files", prefix: "", tier: "Hot" },
-  options: {
-    filters: {
-      include: [],
-      exclude: [],
-      modifiedBefore: null,
-      modifiedAfter: null,
-      sizeBytesMin: null,
-      sizeBytesMax: null,
-    },
-    concurrency: 4,
-    chunkSizeMiB: 8,
-    verify: true,
-    existing: "skip_identical",
-  },
+  options: transferOptions.parse({}),
+  schedule: null,
 };
 
 /** A job's row, as D1 would hold it. */
@@ -246,6 +241,7 @@ export class MemoryWorld implements HubWorld {
       bytesPerSecond: 0,
       secondsRemaining: null,
       currentPath: null,
+      waiting: null,
       error: null,
       agentOnline: false,
       updatedAt: new Date(this.nowMs).toISOString(),
@@ -254,8 +250,8 @@ export class MemoryWorld implements HubWorld {
     return { type: "desired", jobId, epoch: 1, rev: 1, state: "run", config };
   }
 
-  /** The API's part of pause, resume, cancel and retry; the word to the object is for the test to pass on. */
-  steer(jobId: string, action: "pause" | "run" | "cancel" | "retry"): Desired {
+  /** The API's part of pause, resume, cancel, finish and retry; the word to the object is for the test to pass on. */
+  steer(jobId: string, action: "pause" | "run" | "cancel" | "finish" | "retry"): Desired {
     const row = this.row(jobId);
     row.desiredRev++;
     const state = action === "retry" ? "run" : action;

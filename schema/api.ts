@@ -16,6 +16,7 @@ import {
 } from "./ids.ts";
 import {
   accessTier,
+  bandwidthSchedule,
   blobPrefix,
   containerName,
   desiredState,
@@ -176,6 +177,7 @@ export const projectCreate = z.strictObject({
   psaTicketId: optionalText.default(null),
   psaProjectId: optionalText.default(null),
   storage: projectStorage.nullable().default(null),
+  bandwidthSchedule: bandwidthSchedule.nullable().default(null),
 });
 export type ProjectCreate = z.input<typeof projectCreate>;
 export const projectUpdate = z
@@ -185,6 +187,8 @@ export const projectUpdate = z
     psaTicketId: optionalText,
     psaProjectId: optionalText,
     storage: projectStorage,
+    /** Holds at once for the project's jobs that are not final; null = no limit of the line. */
+    bandwidthSchedule: bandwidthSchedule.nullable(),
   })
   .partial();
 export type ProjectUpdate = z.input<typeof projectUpdate>;
@@ -208,6 +212,7 @@ export const project = z.object({
       prefix: z.string(),
     })
     .nullable(),
+  bandwidthSchedule: bandwidthSchedule.nullable(),
   /** Derived from the jobs, never set by hand. */
   status: projectStatus,
   jobCount: z.int(),
@@ -264,7 +269,7 @@ export type RegistrationCodeMade = z.infer<typeof registrationCodeMade>;
 
 // --- jobs --------------------------------------------------------------------------------------------------------
 
-export const jobCreate = z.strictObject({
+const jobCreateFields = z.strictObject({
   projectId,
   agentId,
   name,
@@ -273,9 +278,56 @@ export const jobCreate = z.strictObject({
   /** What differs from the project's storage. */
   destination: z.strictObject({ prefix: blobPrefix.optional(), tier: accessTier.optional() }).default({}),
   options: transferOptions.prefault({}),
+  /** Whoever lets source files be removed writes the source's path a second time. */
+  confirmDeletionOf: z.string().max(4_096).optional(),
 });
+export const jobCreate = jobCreateFields.superRefine((body, context) => {
+  for (const [place, message] of optionFaults(body)) {
+    context.addIssue({ code: "custom", path: place.split("."), message });
+  }
+});
+
+/** What each field takes, but not together with the others. */
+function optionFaults(body: z.output<typeof jobCreateFields>): [place: string, message: string][] {
+  const { verify, readbackPercent, repetition, deletion } = body.options;
+  const repeats = body.type === "sync";
+  const faults: [place: string, message: string][] = [];
+  if (repetition !== null && !repeats) {
+    faults.push(["options.repetition", 'Only a job of type "sync" repeats itself; leave this out']);
+  }
+  if (readbackPercent > 0 && !verify) {
+    faults.push([
+      "options.readbackPercent",
+      "Reading back is a part of verification; switch that on, or choose 0",
+    ]);
+  }
+  if (deletion === null) return faults;
+  if (repeats) {
+    faults.push([
+      "options.deletion",
+      'A job of type "sync" needs its source as it is; leave this out, or choose another type',
+    ]);
+  } else if (!verify) {
+    faults.push([
+      "options.deletion",
+      "Source files are removed only once they are proved to have arrived; switch verification on",
+    ]);
+  }
+  if (body.confirmDeletionOf !== body.source.path) {
+    faults.push([
+      "confirmDeletionOf",
+      "Files will be removed at the source; write its path here a second time, exactly as in the source",
+    ]);
+  }
+  return faults;
+}
+
 export type JobCreate = z.input<typeof jobCreate>;
-export const jobUpdate = z.strictObject({ name });
+/** The limit of the line may be changed while the job runs. */
+export const jobUpdate = z
+  .strictObject({ name, bandwidthMbps: transferOptions.shape.bandwidthMbps.unwrap() })
+  .partial();
+export type JobUpdate = z.input<typeof jobUpdate>;
 export const job = z.object({
   id: jobId,
   name: z.string(),

@@ -52,6 +52,7 @@ export const FILE_FAILURES = {
   source_unreadable: "It cannot be read",
   source_vanished: "It was gone when its turn came",
   source_changing: "It kept changing while it was read",
+  source_locked: "Another program has locked it",
   name_refused: "The destination cannot hold this name",
   too_large: "It is larger than the destination can hold",
   destination_exists: "Something else of this name is at the destination",
@@ -69,5 +70,6 @@ export const FILE_SKIPS = {
   identical: "Already at the destination",
   link: "A symbolic link, which is not followed",
   special: "Not a regular file",
+  archived: "In the Archive tier at the destination, where it cannot be replaced",
 } as const;
 export type FileSkipCode = keyof typeof FILE_SKIPS;

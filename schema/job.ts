@@ -26,7 +26,7 @@ export const ADMITTED_JOB_TYPES: Readonly<Record<ProjectType, readonly JobType[]
 };
 
 /** The job types an agent can carry out today. */
-export const RUNNABLE_JOB_TYPES = ["migrate_files", "archive"] as const;
+export const RUNNABLE_JOB_TYPES = ["migrate_files", "archive", "sync"] as const;
 export const runnableJobType = z.enum(RUNNABLE_JOB_TYPES);
 
 /** What the agent last proved. */
@@ -49,8 +49,11 @@ export function isFinal(status: JobStatus): status is FinalStatus {
   return (FINAL_STATUSES as readonly string[]).includes(status);
 }
 
-/** What a user wants. `cancel` is absorbing within an epoch. */
-export const desiredState = z.enum(["run", "pause", "cancel"]);
+/**
+ * What a user wants. `cancel` is absorbing within an epoch. `finish`: a job that repeats itself ends with the pass it is in,
+ * as completed.
+ */
+export const desiredState = z.enum(["run", "pause", "cancel", "finish"]);
 export type DesiredState = z.infer<typeof desiredState>;
 
 export const CONCURRENCY_MIN = 1;
@@ -64,6 +67,65 @@ export const FAILURES_KEPT_MAX = 1_000;
 
 export const accessTier = z.enum(["Hot", "Cool", "Cold", "Archive"]);
 export type AccessTier = z.infer<typeof accessTier>;
+
+/** What becomes of a blob that is to be replaced, but lies in the Archive tier, where it cannot be. */
+export const archivedRule = z.enum(["skip", "replace", "new_name"]);
+export type ArchivedRule = z.infer<typeof archivedRule>;
+
+const megabitsPerSecond = z.number().min(0.1).max(100_000);
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "Hours and minutes, such as 18:00");
+
+/** IANA names only; systems also know offsets and abbreviations, which mean another time in another season. */
+function isTimeZone(name: string): boolean {
+  if (name !== "UTC" && !name.includes("/")) return false;
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** When a site's line may be used how much. A window that ends before it begins goes over midnight. */
+export const bandwidthSchedule = z.strictObject({
+  timeZone: z.string().max(64).refine(isTimeZone, "A time zone such as Europe/Berlin"),
+  windows: z
+    .array(
+      z.strictObject({
+        /** On which the window begins. */
+        days: z
+          .array(z.enum(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))
+          .min(1)
+          .max(7),
+        from: timeOfDay,
+        to: timeOfDay,
+      }),
+    )
+    .max(20),
+  /** Null = as fast as it goes. */
+  insideMbps: megabitsPerSecond.nullable().default(null),
+  outsideMbps: megabitsPerSecond.nullable(),
+});
+export type BandwidthSchedule = z.infer<typeof bandwidthSchedule>;
+
+/** How source files are removed once they are proved to have arrived. */
+export const deletion = z.strictObject({
+  /** Days in the quarantine before they are gone for good; 0 = at the end of the job. */
+  retentionDays: z.int().min(0).max(365).default(7),
+  /** No more than this many; null = all. */
+  filesMax: z.int().min(1).nullable().default(null),
+  /** Only says what would be removed. */
+  dryRun: z.boolean().default(false),
+});
+export type Deletion = z.infer<typeof deletion>;
+
+/** How a job of type `sync` goes on after a pass. */
+export const repetition = z.strictObject({
+  /** Minutes between the end of a pass and the next one. */
+  everyMinutes: z.int().min(1).max(10_080).default(60),
+  /** What becomes of a blob whose source file is gone. */
+  vanished: z.enum(["keep", "remove"]).default("keep"),
+});
+export type Repetition = z.infer<typeof repetition>;
 
 export const existingRule = z.enum(["skip_identical", "overwrite", "fail"]);
 export type ExistingRule = z.infer<typeof existingRule>;
@@ -137,17 +199,31 @@ export const transferOptions = z.strictObject({
   chunkSizeMiB: z.int().min(CHUNK_MIB_MIN).max(CHUNK_MIB_MAX).default(8),
   /** Ask the destination afterwards what it holds, and compare. */
   verify: z.boolean().default(true),
+  /** Of the files, evenly: read back whole and hashed. Needs `verify`. */
+  readbackPercent: z.int().min(0).max(100).default(0),
   existing: existingRule.default("skip_identical"),
+  archived: archivedRule.default("skip"),
+  /** Overrides the project's schedule; null = none of its own. */
+  bandwidthMbps: megabitsPerSecond.nullable().default(null),
+  /** Null = the source stays as it is. Needs `verify`. */
+  deletion: deletion.nullable().default(null),
+  /** Only of type `sync`, which has it always. */
+  repetition: repetition.nullable().default(null),
 });
 export type TransferOptions = z.infer<typeof transferOptions>;
 
-/** All the agent needs to know of a job, but the grant. It never changes within an epoch. */
+/**
+ * All the agent needs to know of a job, but the grant. Within an epoch nothing of it changes but the limits of the line:
+ * `options.bandwidthMbps` and `schedule`, with a new revision.
+ */
 export const jobConfig = z.object({
   type: runnableJobType,
   name: z.string(),
   source: jobSource,
   destination: jobDestination,
   options: transferOptions,
+  /** The project's, as it was when this was sent; null = none. */
+  schedule: bandwidthSchedule.nullable().default(null),
 });
 export type JobConfig = z.infer<typeof jobConfig>;
 /** As JSON, so that a config always fits into a frame (`FRAME_BYTES_MAX`) whatever it is written in. */
@@ -170,6 +246,10 @@ export const jobTotals = z.object({
   bytesCompleted: count,
   bytesFailed: count,
   bytesSkipped: count,
+  /** Of the verified ones: those that were read back and hashed. */
+  filesReadBack: count.default(0),
+  /** Source files that were moved into the quarantine, or removed, after their proof. */
+  filesDeleted: count.default(0),
   /** Body bytes the destination accepted, also those of files that failed later or were sent again. */
   bytesSent: count,
 });
@@ -180,6 +260,8 @@ export const ZERO_TOTALS: JobTotals = {
   filesFailed: 0,
   filesSkipped: 0,
   filesVerified: 0,
+  filesReadBack: 0,
+  filesDeleted: 0,
   bytesTotal: 0,
   bytesCompleted: 0,
   bytesFailed: 0,
@@ -198,8 +280,11 @@ export const fileFailure = z.object({
 });
 export type FileFailure = z.infer<typeof fileFailure>;
 
-/** How far a report's proof goes: `sent` = accepted by the service; `chain` = the service was asked afterwards. */
-export const verificationLevel = z.enum(["sent", "chain"]);
+/**
+ * How far a report's proof goes: `sent` = accepted by the service; `chain` = the service was asked afterwards; `readback` =
+ * some or all files were read back and hashed as well.
+ */
+export const verificationLevel = z.enum(["sent", "chain", "readback"]);
 export type VerificationLevel = z.infer<typeof verificationLevel>;
 
 /** The end of one epoch, as the agent tells it. */
@@ -212,6 +297,20 @@ export const jobReport = z.object({
   /** Time spent working, without pauses and without time the agent was down. */
   activeMs: count,
   verification: verificationLevel,
+  /** What became of the source files of a job that removes them; absent or null for any other. */
+  removal: z
+    .object({
+      /** Moved into the quarantine; of a dry run, those that would have been. */
+      files: count,
+      bytes: count,
+      dryRun: z.boolean(),
+      /** Of these, gone for good. */
+      filesPurged: count,
+      /** Files that stay, by the reason. */
+      stays: z.record(z.string().max(64), count),
+    })
+    .nullable()
+    .optional(),
   /** The manifest has a line per entry; its digest lets anybody check the copy they were given. */
   manifest: z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), rows: count }).nullable(),
 });

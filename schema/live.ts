@@ -8,6 +8,7 @@
 import * as z from "zod";
 import { agentId, jobId } from "./ids.ts";
 import { desiredState, jobError, jobStatus, jobTotals } from "./job.ts";
+import { waiting } from "./protocol.ts";
 
 export const LIVE_JOBS_MAX = 500;
 /** The server lets a session's socket live this long before it looks at the session again. */
@@ -26,6 +27,8 @@ export const liveJob = z.object({
   bytesPerSecond: z.number(),
   secondsRemaining: z.number().nullable(),
   currentPath: z.string().nullable(),
+  /** What holds the job up, as its agent said last; null or absent = nothing that is known. */
+  waiting: waiting.nullable().optional(),
   error: jobError.nullable(),
   agentOnline: z.boolean(),
   /** When the hub learned this; the viewer keeps the newer of two. */

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { desiredState, transferOptions, type TransferOptions } from "./job.ts";
 import {
   agentMessage,
   envelope,
@@ -11,6 +12,7 @@ import {
   ProtocolError,
   readAgentFrame,
   readHubFrame,
+  waiting,
 } from "./protocol.ts";
 
 const EXAMPLES = join(import.meta.dirname, "examples");
@@ -41,15 +43,72 @@ describe("examples", () => {
   for (const version of versions) {
     for (const { name, text, messages } of examplesOf(version, "agent")) {
       test(`[L10] the hub still reads v${version}/${name}, and loses nothing of it`, () => {
-        expect(readAgentFrame(text).messages).toEqual(messages);
+        expect(readAgentFrame(text).messages).toMatchObject(messages);
       });
     }
     for (const { name, text, messages } of examplesOf(version, "hub")) {
       test(`[L10] an agent still reads v${version}/${name}, and loses nothing of it`, () => {
-        expect(readHubFrame(text).messages).toEqual(messages);
+        expect(readHubFrame(text).messages).toMatchObject(messages);
       });
     }
   }
+
+  const textOf = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
+
+  test("[L10] what an agent does not say yet counts as nothing done and nothing waited for", () => {
+    for (const name of ["v1/agent-progress.json", "v1/agent-event-phase.json", "v1/agent-result.json"]) {
+      expect(textOf(name)).not.toContain("filesReadBack");
+      const [message] = readAgentFrame(textOf(name)).messages;
+      const totals = { filesReadBack: 0, filesDeleted: 0 };
+      expect(message).toMatchObject(
+        { progress: { totals }, event: { event: { totals } }, result: { report: { totals } } }[
+          message?.type as "progress" | "event" | "result"
+        ],
+      );
+      expect(message).not.toHaveProperty("waiting");
+    }
+  });
+
+  test("[L10] what a hub does not say yet leaves source and destination as they are, and the line free", () => {
+    expect(textOf("v1/hub-desired.json")).not.toContain("deletion");
+    expect(readHubFrame(textOf("v1/hub-desired.json")).messages).toMatchObject([
+      {
+        config: {
+          options: {
+            readbackPercent: 0,
+            archived: "skip",
+            bandwidthMbps: null,
+            deletion: null,
+            repetition: null,
+          },
+          schedule: null,
+        },
+      },
+    ]);
+  });
+
+  test("[L10] every wish, every reason to wait and every option has an example", () => {
+    const heard = examplesOf(PROTOCOL_VERSION, "agent").flatMap(({ text }) => readAgentFrame(text).messages);
+    const reasons = heard.flatMap((message) =>
+      message.type === "progress" && message.waiting ? [message.waiting.reason] : [],
+    );
+    expect(reasons.sort()).toEqual([...waiting.shape.reason.options].sort());
+    const all = examplesOf(PROTOCOL_VERSION, "hub").flatMap(({ text }) => readHubFrame(text).messages);
+    const wishes = all.flatMap((message) =>
+      message.type === "desired" ? [message] : message.type === "welcome" ? message.desired : [],
+    );
+    const said = (read: (wish: (typeof wishes)[number]) => unknown) =>
+      new Set(wishes.map((wish) => JSON.stringify(read(wish))));
+    expect([...said(({ state }) => state)].sort()).toEqual(
+      desiredState.options.map((state) => JSON.stringify(state)).sort(),
+    );
+    for (const option of Object.keys(transferOptions.shape) as (keyof TransferOptions)[]) {
+      const usual = JSON.stringify(transferOptions.parse({})[option]);
+      const values = said(({ config }) => config.options[option]);
+      expect([option, [...values].some((value) => value !== usual)]).toEqual([option, true]);
+    }
+    expect([...said(({ config }) => config.schedule)].some((schedule) => schedule !== "null")).toBe(true);
+  });
 
   test("[L10] every kind of message an agent can say has an example", () => {
     const messages = examplesOf(PROTOCOL_VERSION, "agent").flatMap((example) => example.messages);

@@ -66,6 +66,17 @@ export type Desired = z.infer<typeof desired>;
 export const agentPhase = z.enum(["scanning", "ready", "running", "paused"]);
 export type AgentPhase = z.infer<typeof agentPhase>;
 
+/** What holds a job up. `untilMs`: wall clock, milliseconds since 1970; null = nobody knows. */
+export const waiting = z.object({
+  reason: z.enum(["bandwidth", "throttled", "unreachable", "disk_full", "locked", "next_pass"]),
+  /** Of `bandwidth`: the limit that holds, which may be another job's. */
+  megabitsPerSecond: z.number().nullable().optional(),
+  untilMs: z.int().nullable(),
+  /** What a person may want to know besides; no secret. */
+  message: z.string().max(300).nullable(),
+});
+export type Waiting = z.infer<typeof waiting>;
+
 export const progress = z.object({
   type: z.literal("progress"),
   jobId,
@@ -79,6 +90,8 @@ export const progress = z.object({
   bytesPerSecond: z.number().min(0),
   secondsRemaining: z.number().min(0).nullable(),
   currentPath: z.string().max(200).nullable(),
+  /** Why it is not as fast as it could be, or does not go on just now; null or absent = it goes on as it should. */
+  waiting: waiting.nullable().optional(),
 });
 export type Progress = z.infer<typeof progress>;
 

@@ -14,7 +14,7 @@ import {
   text,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
-import type { JobConfig, JobError, JobReport } from "./job.ts";
+import type { BandwidthSchedule, JobConfig, JobError, JobReport } from "./job.ts";
 
 export const organizations = sqliteTable(
   "organizations",
@@ -155,7 +155,7 @@ export const projects = sqliteTable(
     tier: text("tier", { enum: ["Hot", "Cool", "Cold", "Archive"] }),
     prefix: text("prefix"),
     defaultDestination: text("default_destination", { mode: "json" }).$type<unknown>(),
-    bandwidthSchedule: text("bandwidth_schedule", { mode: "json" }).$type<unknown>(),
+    bandwidthSchedule: text("bandwidth_schedule", { mode: "json" }).$type<BandwidthSchedule>(),
     cancelledAt: integer("cancelled_at"),
     createdBy: text("created_by").notNull(),
     createdAt: integer("created_at").notNull(),
@@ -264,11 +264,12 @@ export const jobs = sqliteTable(
     projectId: text("project_id").notNull(),
     agentId: text("agent_id").notNull(),
     name: text("name").notNull(),
-    config: text("config", { mode: "json" }).$type<JobConfig>().notNull(),
+    /** Without the schedule, which is the project's. */
+    config: text("config", { mode: "json" }).$type<Omit<JobConfig, "schedule">>().notNull(),
     status: text("status", {
       enum: ["created", "scanning", "ready", "running", "paused", "completed", "failed", "cancelled"],
     }).notNull(),
-    desiredState: text("desired_state", { enum: ["run", "pause", "cancel"] }).notNull(),
+    desiredState: text("desired_state", { enum: ["run", "pause", "cancel", "finish"] }).notNull(),
     desiredRev: integer("desired_rev").notNull(),
     appliedRev: integer("applied_rev").notNull(),
     epoch: integer("epoch").notNull(),
@@ -278,6 +279,8 @@ export const jobs = sqliteTable(
     filesFailed: integer("files_failed").notNull(),
     filesSkipped: integer("files_skipped").notNull(),
     filesVerified: integer("files_verified").notNull(),
+    filesReadBack: integer("files_read_back").notNull().default(0),
+    filesDeleted: integer("files_deleted").notNull().default(0),
     bytesTotal: integer("bytes_total").notNull(),
     bytesCompleted: integer("bytes_completed").notNull(),
     bytesFailed: integer("bytes_failed").notNull(),

@@ -284,7 +284,14 @@ export async function makeConnection(browser: Browser, name: string): Promise<{ 
 
 export async function makeJob(
   browser: Browser,
-  job: { projectId: string; agentId: string; name?: string },
+  job: {
+    projectId: string;
+    agentId: string;
+    name?: string;
+    type?: string;
+    options?: object;
+    confirmDeletionOf?: string;
+  },
 ): Promise<{ id: string; epoch: number; desiredRev: number; status: string }> {
   return await browser.post("/api/jobs", {
     name: "First pass",

@@ -62,6 +62,7 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
   }),
   "PATCH /api/projects/:id": (of) => ({
     name: "Renamed",
+    bandwidthSchedule: { timeZone: "UTC", windows: [], outsideMbps: 5 },
     storage: { connectionId: of.connectionId, container: of.container },
   }),
   "POST /api/registration-codes": () => ({ label: null }),
@@ -76,10 +77,11 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
     type: "migrate_files",
     source: { kind: "local", path: "/srv" },
   }),
-  "PATCH /api/jobs/:id": () => ({ name: "Renamed" }),
+  "PATCH /api/jobs/:id": () => ({ name: "Renamed", bandwidthMbps: 5 }),
   "POST /api/jobs/:id/pause": () => undefined,
   "POST /api/jobs/:id/resume": () => undefined,
   "POST /api/jobs/:id/cancel": () => undefined,
+  "POST /api/jobs/:id/finish": () => undefined,
   "POST /api/jobs/:id/retry": () => undefined,
   "POST /api/agent/register": () => undefined,
   "POST /api/agent/grants": (of) => ({ jobId: of.jobId, epoch: 1 }),
@@ -462,7 +464,7 @@ describe("requests", () => {
       projectId: "prj_1",
       agentId: 7,
       name: "   ",
-      type: "sync",
+      type: "migrate_mailbox",
       source: { kind: "local", path: "relative/path" },
       options: { concurrency: 33, chunkSizeMiB: 0.5, filters: { include: [""], sizeBytesMin: -1 } },
     };
@@ -487,6 +489,7 @@ describe("requests", () => {
       `/api/clients/${ours.clientId}`,
       `/api/projects/${ours.projectId}`,
       `/api/agents/${ours.agentId}`,
+      `/api/jobs/${ours.jobId}`,
     ]) {
       expect((await ours.people.owner.json("PATCH", path, {})).status, path).toBe(200);
     }

@@ -149,6 +149,8 @@ const TOTALS = {
   filesFailed: 1,
   filesSkipped: 1,
   filesVerified: 4,
+  filesReadBack: 3,
+  filesDeleted: 2,
   bytesTotal: 1_000,
   bytesCompleted: 400,
   bytesFailed: 100,
@@ -347,6 +349,78 @@ describe("from the first word to the report", () => {
     agent.say(result(jobId, 3, "failed"));
     await agent.hear("ack", ({ eventSeq }) => eventSeq === 3);
     expect(await jobRow(jobId)).toEqual(before);
+  });
+
+  test("[C15] a wish to finish reaches the agent, and the job is completed by its result", async () => {
+    const { agentId, key } = await registerAgent(owner, `agent ${unique()}`);
+    const { id: jobId } = await makeJob(owner, { projectId: org.projectId, agentId, type: "sync" });
+    const { agent } = await ScriptedAgent.welcomed(key);
+    agent.say(applied({ jobId, epoch: 1, rev: 1 }), phase(jobId, 1, "running"));
+    await agent.hear("ack", ({ eventSeq }) => eventSeq === 1);
+    const viewer = await watch(`/api/live?job=${jobId}`);
+    await owner.post(`/api/jobs/${jobId}/finish`);
+    expect(await agent.hear("desired")).toMatchObject({ jobId, epoch: 1, rev: 2, state: "finish" });
+    await seeJob(viewer, { status: "running", desiredState: "finish" });
+    agent.say(applied({ jobId, epoch: 1, rev: 2 }), result(jobId, 2, "completed"));
+    await agent.hear("ack", ({ eventSeq }) => eventSeq === 2);
+    await seeJob(viewer, { status: "completed" });
+    expect(await owner.get(`/api/jobs/${jobId}`)).toMatchObject({ status: "completed", appliedRev: 2 });
+    viewer.close();
+  });
+
+  test("[C14] a changed limit and a changed schedule reach the agent, in the same epoch, also if the word was lost", async () => {
+    const { clientId, connectionId, container } = org;
+    const storage = { connectionId, container };
+    const fields = { clientId, type: "file_migration", name: "Limited", storage };
+    const { id: projectId } = await owner.post<{ id: string }>("/api/projects", fields);
+    const { agentId, key } = await registerAgent(owner, `agent ${unique()}`);
+    const { id: jobId } = await makeJob(owner, { projectId, agentId });
+    const { agent, welcome } = await ScriptedAgent.welcomed(key);
+    agent.say(applied({ jobId, epoch: 1, rev: 1 }));
+    const first = welcome.desired[0]?.config;
+    expect(first).toMatchObject({ options: { bandwidthMbps: null }, schedule: null });
+    const heard = async (rev: number) => {
+      const wish = await agent.hear("desired", (desired) => desired.rev === rev);
+      agent.say(applied(wish));
+      return wish;
+    };
+
+    await owner.patch(`/api/jobs/${jobId}`, { bandwidthMbps: 20 });
+    const options = { ...first?.options, bandwidthMbps: 20 };
+    expect(await heard(2)).toMatchObject({ epoch: 1, state: "run", config: { ...first, options } });
+
+    const bandwidthSchedule = { timeZone: "UTC", windows: [], insideMbps: null, outsideMbps: 5 };
+    await owner.patch(`/api/projects/${projectId}`, { bandwidthSchedule });
+    const config = { ...first, options, schedule: bandwidthSchedule };
+    expect(await heard(3)).toMatchObject({ epoch: 1, state: "run", config });
+
+    await run("update jobs set desired_rev = 4, updated_at = updated_at - 60000 where id = ?", jobId);
+    await run("update projects set bandwidth_schedule = null where id = ?", projectId);
+    await plane.sweep();
+    expect(await heard(4)).toMatchObject({ epoch: 1, config: { ...config, schedule: null } });
+  });
+
+  test("[L12] the largest config with the largest schedule fits into a frame", async () => {
+    const { clientId, connectionId, container } = org;
+    const window = { days: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], from: "18:00", to: "06:00" };
+    const { id: projectId } = await owner.post<{ id: string }>("/api/projects", {
+      clientId,
+      type: "file_migration",
+      name: "Large",
+      storage: { connectionId, container },
+      bandwidthSchedule: {
+        timeZone: "America/Argentina/ComodRivadavia",
+        windows: Array.from({ length: 20 }, () => window),
+        outsideMbps: 99_999.999,
+      },
+    });
+    const { agentId, key } = await registerAgent(owner, `agent ${unique()}`);
+    const exclude = Array.from({ length: 126 }, () => "€".repeat(512));
+    const { id: jobId } = await makeJob(owner, { projectId, agentId, options: { filters: { exclude } } });
+    const tooMany = { filters: { exclude: [...exclude, "€".repeat(512)] } };
+    await expect(makeJob(owner, { projectId, agentId, options: tooMany })).rejects.toThrow(/too long/);
+    const { agent } = await ScriptedAgent.welcomed(key);
+    expect((await agent.hear("desired")).jobId).toBe(jobId);
   });
 
   test("[L8] the organization's feed shows all active jobs first, then each as it changes, and makes agents report", async () => {

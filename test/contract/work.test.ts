@@ -57,6 +57,19 @@ async function newJob(): Promise<string> {
   return (await makeJob(owner, { projectId: org.projectId, agentId: org.agentId })).id;
 }
 
+async function containerSas(container: string, permissions: string): Promise<string> {
+  const { BlobServiceClient, ContainerSASPermissions } = await import("@azure/storage-blob");
+  const client = BlobServiceClient.fromConnectionString(
+    (await azurite()).connectionString,
+  ).getContainerClient(container);
+  const url = await client.generateSasUrl({
+    permissions: ContainerSASPermissions.parse(permissions),
+    expiresOn: new Date(Date.now() + 3_600_000),
+    version: "2022-11-02",
+  });
+  return url;
+}
+
 describe("projects", () => {
   async function statusWith(...statuses: string[]): Promise<unknown> {
     const { id } = await newProject();
@@ -105,6 +118,250 @@ describe("projects", () => {
       body: { details: { fields: { type: expect.any(String) } } },
     });
   });
+});
+
+describe("options of a job", () => {
+  const body = (change: object = {}) => ({
+    projectId: org.projectId,
+    agentId: org.agentId,
+    name: "With options",
+    type: "migrate_files",
+    source: { kind: "local", path: "/srv/files" },
+    ...change,
+  });
+  const create = (change: object, browser = owner) => browser.json("POST", "/api/jobs", body(change));
+  const deleting = {
+    options: { deletion: { retentionDays: 3, filesMax: 10 } },
+    confirmDeletionOf: "/srv/files",
+  };
+
+  test("[C13] a sync has its repetition, given or not, and no other job has one", async () => {
+    const repetitionOf = (answer: Answer) =>
+      (answer.body as { config: { options: { repetition: unknown } } }).config.options.repetition;
+    expect(repetitionOf(await create({ type: "sync" }))).toEqual({ everyMinutes: 60, vanished: "keep" });
+    const given = { everyMinutes: 5, vanished: "keep" };
+    expect(repetitionOf(await create({ type: "sync", options: { repetition: given } }))).toEqual(given);
+    expect(repetitionOf(await create({}))).toBeNull();
+    expect(await create({ options: { repetition: given } })).toMatchObject({
+      status: 400,
+      body: { details: { fields: { "options.repetition": expect.any(String) } } },
+    });
+  });
+
+  test("[C13] what does not go together is refused at each field, and nothing is made", async () => {
+    const before = await count("jobs where org_id = ?", org.orgId);
+    const options = { verify: false, readbackPercent: 10, deletion: {} };
+    const answer = await create({ options, confirmDeletionOf: "/srv" });
+    expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION_ERROR" } });
+    const { fields } = (answer.body as { details: { fields: object } }).details;
+    expect(Object.keys(fields).sort()).toEqual([
+      "confirmDeletionOf",
+      "options.deletion",
+      "options.readbackPercent",
+    ]);
+    expect((await create({ ...deleting, type: "sync" })).status).toBe(400);
+    expect(await count("jobs where org_id = ?", org.orgId)).toBe(before);
+  });
+
+  test.each([
+    ["viewer", 403],
+    ["member", 403],
+    ["admin", 201],
+    ["owner", 201],
+  ] as const)(
+    "[C13] asked by a %s, a job that removes source files is answered %i",
+    async (role, expected) => {
+      const before = await count("jobs where org_id = ?", org.orgId);
+      const answer = await create(deleting, org.people[role]);
+      expect(answer.status).toBe(expected);
+      if (expected === 403) {
+        expect(await count("jobs where org_id = ?", org.orgId)).toBe(before);
+        if (role === "member") {
+          expect(answer.body).toMatchObject({
+            code: "FORBIDDEN",
+            details: { fields: { "options.deletion": expect.any(String) } },
+          });
+        }
+      }
+    },
+  );
+
+  test("[C13] that source files may be removed stands in the audit log, with the path and by whom", async () => {
+    const { id } = (await create(deleting, org.people.admin)).body as { id: string };
+    const { user } = await org.people.admin.get<{ user: { id: string } }>("/api/session");
+    const row = await plane.database
+      .prepare("select * from audit_log where object_id = ? and action = 'job.created'")
+      .bind(id)
+      .first<{ actor_id: string; details: string }>();
+    expect(row?.actor_id).toBe(user.id);
+    expect(JSON.parse(row?.details ?? "")).toEqual({
+      deletion: { path: "/srv/files", retentionDays: 3, filesMax: 10, dryRun: false },
+    });
+  });
+
+  test("[C16] a job of which less is stored than is known today is shown whole, and its grant made", async () => {
+    const id = await newJob();
+    const { config, totals } = await owner.get<{
+      config: { options: Record<string, unknown> };
+      totals: object;
+    }>(`/api/jobs/${id}`);
+    const { filters, concurrency, chunkSizeMiB, verify, existing } = config.options;
+    const older = { ...config, options: { filters, concurrency, chunkSizeMiB, verify, existing } };
+    const report = { outcome: "completed", totals: { filesTotal: 3 } };
+    const set = "update jobs set config = ?, report = ? where id = ?";
+    await run(set, JSON.stringify({ ...older, schedule: undefined }), JSON.stringify(report), id);
+    expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({
+      config,
+      report: { totals: { ...totals, filesTotal: 3 } },
+    });
+    const { status } = await asMachine("POST", "/api/agent/grants", { jobId: id, epoch: 1 }, org.agentKey);
+    expect(status).toBe(200);
+    await owner.patch(`/api/jobs/${id}`, { bandwidthMbps: 3 });
+    expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({
+      config: { options: { bandwidthMbps: 3, archived: "skip" } },
+    });
+  });
+});
+
+describe("limits of the line", () => {
+  const SCHEDULE = {
+    timeZone: "Europe/Berlin",
+    windows: [{ days: ["mon", "fri"], from: "18:00", to: "06:00" }],
+    insideMbps: null,
+    outsideMbps: 12.5,
+  };
+  interface Limited {
+    readonly desiredRev: number;
+    readonly epoch: number;
+    readonly config: { readonly schedule: unknown; readonly options: { readonly bandwidthMbps: unknown } };
+  }
+  const read = (id: string) => owner.get<Limited>(`/api/jobs/${id}`);
+  const schedule = (projectId: string, bandwidthSchedule: object | null) =>
+    owner.patch(`/api/projects/${projectId}`, { bandwidthSchedule });
+
+  test("[C14] a project's schedule is stored, answered, changed and taken away", async () => {
+    const { clientId, connectionId, container } = org;
+    const storage = { connectionId, container };
+    const fields = { clientId, type: "file_migration", name: "Scheduled", storage };
+    const made = await owner.post<{ id: string }>("/api/projects", {
+      ...fields,
+      bandwidthSchedule: { ...SCHEDULE, insideMbps: undefined },
+    });
+    expect(made).toMatchObject({ bandwidthSchedule: SCHEDULE });
+    const { items } = await owner.get<{ items: { id: string }[] }>("/api/projects?limit=1");
+    expect(items).toMatchObject([{ id: made.id, bandwidthSchedule: SCHEDULE }]);
+    const other = { ...SCHEDULE, windows: [], outsideMbps: null };
+    expect(await schedule(made.id, other)).toMatchObject({ bandwidthSchedule: other });
+    expect(await owner.patch(`/api/projects/${made.id}`, { name: "x" })).toMatchObject({
+      bandwidthSchedule: other,
+    });
+    expect(await schedule(made.id, null)).toMatchObject({ bandwidthSchedule: null });
+    expect(await newProject()).toMatchObject({ bandwidthSchedule: null });
+  });
+
+  test("[C3] a schedule that cannot be one is refused at its fields", async () => {
+    const bandwidthSchedule = {
+      timeZone: "CEST",
+      windows: [{ days: [], from: "24:00", to: "06:00" }],
+      outsideMbps: 0,
+    };
+    const answer = await owner.json("PATCH", `/api/projects/${org.projectId}`, { bandwidthSchedule });
+    const { fields } = (answer.body as { details: { fields: object } }).details;
+    expect(Object.keys(fields).sort()).toEqual([
+      "bandwidthSchedule.outsideMbps",
+      "bandwidthSchedule.timeZone",
+      "bandwidthSchedule.windows.0.days",
+      "bandwidthSchedule.windows.0.from",
+    ]);
+  });
+
+  test("[C14] a changed schedule is a new revision of all jobs of the project that are not final, and of no other", async () => {
+    const [one, two] = [await newProject(), await newProject()];
+    const job = (projectId: string) =>
+      makeJob(owner, { projectId, agentId: org.agentId }).then(({ id }) => id);
+    const [first, second, over, elsewhere] = [
+      await job(one.id),
+      await job(one.id),
+      await job(one.id),
+      await job(two.id),
+    ];
+    await run("update jobs set status = 'completed' where id = ?", over);
+    await schedule(one.id, SCHEDULE);
+    for (const id of [first, second]) {
+      expect(await read(id)).toMatchObject({ desiredRev: 2, epoch: 1, config: { schedule: SCHEDULE } });
+    }
+    expect((await read(over)).desiredRev).toBe(1);
+    expect(await read(elsewhere)).toMatchObject({ desiredRev: 1, config: { schedule: null } });
+    // Said again it changes nothing; what else is changed of a project is none of the agents' business.
+    await schedule(one.id, SCHEDULE);
+    await owner.patch(`/api/projects/${one.id}`, { name: "Renamed" });
+    expect((await read(first)).desiredRev).toBe(2);
+    await schedule(one.id, null);
+    expect(await read(first)).toMatchObject({ desiredRev: 3, config: { schedule: null } });
+    await schedule(one.id, null);
+    expect((await read(first)).desiredRev).toBe(3);
+    expect(await read(await job(one.id))).toMatchObject({ desiredRev: 1 });
+  });
+
+  test("[C14] of people who change a schedule at the same moment, each change is a revision of its own", async () => {
+    const { id: projectId } = await newProject();
+    const { id } = await makeJob(owner, { projectId, agentId: org.agentId });
+    const limits = [1, 2, 3, 4, 5, 6];
+    await Promise.all(limits.map((outsideMbps) => schedule(projectId, { ...SCHEDULE, outsideMbps })));
+    expect((await read(id)).desiredRev).toBe(1 + limits.length);
+  });
+
+  test("[C14] a member changes a job's own limit, with a new revision of the same epoch; the rest of the config stays", async () => {
+    const id = await newJob();
+    const before = await read(id);
+    const limited = (await org.people.member.patch(`/api/jobs/${id}`, { bandwidthMbps: 20 })) as Limited;
+    expect(limited).toMatchObject({ desiredRev: 2, epoch: 1 });
+    const options = { ...before.config.options, bandwidthMbps: 20 };
+    expect(limited.config).toEqual({ ...before.config, options });
+    expect(await owner.patch(`/api/jobs/${id}`, { bandwidthMbps: 20 })).toMatchObject({ desiredRev: 2 });
+    expect(await owner.patch(`/api/jobs/${id}`, { name: "Renamed" })).toMatchObject({
+      name: "Renamed",
+      desiredRev: 2,
+      config: { options: { bandwidthMbps: 20 } },
+    });
+    expect(await owner.patch(`/api/jobs/${id}`, { name: "x", bandwidthMbps: 0.1 })).toMatchObject({
+      name: "x",
+      desiredRev: 3,
+      config: { options: { bandwidthMbps: 0.1 } },
+    });
+    const free = (await owner.patch(`/api/jobs/${id}`, { bandwidthMbps: null })) as Limited;
+    expect(free).toMatchObject({ desiredRev: 4, config: before.config });
+    const audited = await plane.database
+      .prepare("select details from audit_log where object_id = ? and action = 'job.changed' order by id")
+      .bind(id)
+      .all<{ details: string }>();
+    expect(audited.results.map(({ details }) => JSON.parse(details) as unknown)).toEqual([
+      { fields: ["bandwidthMbps"], bandwidthMbps: 20 },
+      { fields: ["name"] },
+      { fields: ["name", "bandwidthMbps"], bandwidthMbps: 0.1 },
+      { fields: ["bandwidthMbps"], bandwidthMbps: null },
+    ]);
+  });
+
+  test.each(["completed", "failed", "cancelled"])(
+    "[C14] a job that is %s keeps its limit, and may still be renamed",
+    async (status) => {
+      const id = await newJob();
+      await run("update jobs set status = ? where id = ?", status, id);
+      const audited = await count("audit_log where org_id = ?", org.orgId);
+      // Also the limit it has: whoever asks is to know that nothing is limited any more.
+      for (const bandwidthMbps of [20, null]) {
+        const change = { name: "Renamed", bandwidthMbps };
+        expect(await owner.json("PATCH", `/api/jobs/${id}`, change)).toMatchObject({
+          status: 409,
+          body: { code: "CONFLICT" },
+        });
+      }
+      expect(await count("audit_log where org_id = ?", org.orgId)).toBe(audited);
+      expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({ name: "First pass", desiredRev: 1 });
+      expect(await owner.patch(`/api/jobs/${id}`, { name: "Renamed" })).toMatchObject({ name: "Renamed" });
+    },
+  );
 });
 
 describe("once", () => {
@@ -303,19 +560,6 @@ describe("storage connections", () => {
     });
     expect(await count("storage_connections where org_id = ?", org.orgId)).toBe(before);
   });
-
-  async function containerSas(container: string, permissions: string): Promise<string> {
-    const { BlobServiceClient, ContainerSASPermissions } = await import("@azure/storage-blob");
-    const client = BlobServiceClient.fromConnectionString(
-      (await azurite()).connectionString,
-    ).getContainerClient(container);
-    const url = await client.generateSasUrl({
-      permissions: ContainerSASPermissions.parse(permissions),
-      expiresOn: new Date(Date.now() + 3_600_000),
-      version: "2022-11-02",
-    });
-    return url;
-  }
 
   test("[C7] a container's SAS is tried, and opens its own container only", async () => {
     const good = await connect({
@@ -522,10 +766,77 @@ describe("steering", () => {
         startedAt: null,
         finishedAt: null,
       });
-      expect(Object.values((body as { totals: object }).totals)).toEqual(Array.from({ length: 10 }, () => 0));
+      expect(Object.values((body as { totals: object }).totals)).toEqual(Array.from({ length: 12 }, () => 0));
       expect((await act(id, "retry")).status).toBe(409);
     },
   );
+
+  async function newSync(options: object = {}): Promise<string> {
+    const job = { projectId: org.projectId, agentId: org.agentId, type: "sync", options };
+    return (await makeJob(owner, job)).id;
+  }
+
+  test("[C15] finish lets a job that repeats itself end with its pass, in every state before the end", async () => {
+    for (const status of ["created", "scanning", "ready", "running", "paused"]) {
+      const id = await newSync();
+      await setStatus(id, status);
+      const finishing = { status, desiredState: "finish", desiredRev: 2, epoch: 1 };
+      expect(await act(id, "finish")).toMatchObject({ status: 200, body: finishing });
+      expect(await act(id, "finish")).toMatchObject({ status: 200, body: finishing });
+    }
+  });
+
+  test("[C15] finish wins over run and pause, and cancel wins over finish", async () => {
+    const id = await newSync();
+    await act(id, "pause");
+    expect((await act(id, "finish")).body).toMatchObject({ desiredState: "finish", desiredRev: 3 });
+    expect(await act(id, "resume")).toMatchObject({
+      status: 200,
+      body: { desiredState: "finish", desiredRev: 3 },
+    });
+    expect(await act(id, "pause")).toMatchObject({
+      status: 409,
+      body: { error: expect.stringContaining("last pass") },
+    });
+    expect((await act(id, "cancel")).body).toMatchObject({
+      status: "cancelled",
+      desiredState: "cancel",
+      desiredRev: 4,
+    });
+    expect((await act(id, "finish")).status).toBe(409);
+    expect((await act(id, "retry")).body).toMatchObject({ desiredState: "run", epoch: 2 });
+  });
+
+  test.each(["completed", "failed", "cancelled"])(
+    "[C15] a sync that is %s refuses to finish",
+    async (status) => {
+      const id = await newSync();
+      await setStatus(id, status);
+      expect(await act(id, "finish")).toMatchObject({ status: 409, body: { code: "CONFLICT" } });
+      expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({
+        status,
+        desiredState: "run",
+        desiredRev: 1,
+      });
+    },
+  );
+
+  test("[C15] a job that does not repeat itself refuses to finish, and is left as it is", async () => {
+    const id = await newJob();
+    expect(await act(id, "finish")).toMatchObject({ status: 409, body: { code: "CONFLICT" } });
+    expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({ desiredState: "run", desiredRev: 1 });
+  });
+
+  test("[C15] of finish, pause and resume at the same moment finish stays, and of all of them cancel", async () => {
+    const id = await newSync();
+    const press = (actions: string[]) => Promise.all(actions.map((action) => act(id, action)));
+    for (const { status } of await press(["pause", "finish", "resume", "pause", "finish", "resume"])) {
+      expect([200, 409]).toContain(status);
+    }
+    expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({ desiredState: "finish" });
+    await press(["finish", "cancel", "resume", "finish"]);
+    expect(await owner.get(`/api/jobs/${id}`)).toMatchObject({ status: "cancelled", desiredState: "cancel" });
+  });
 
   test("[C9] a completed job with failed files can be tried again", async () => {
     const id = await newJob();
@@ -660,6 +971,94 @@ describe("grants", () => {
     await expect(container.delete()).rejects.toMatchObject({ statusCode: 403 });
     const elsewhere = new ContainerClient(`${containerUrl.replace(/[^/]+$/, `c-${unique()}`)}?${sas}`);
     await expect(elsewhere.getBlockBlobClient("x").upload("x", 1)).rejects.toMatchObject({ statusCode: 403 });
+  });
+
+  const jobWith = async (type: string, options: object, projectId = org.projectId): Promise<string> =>
+    (await makeJob(owner, { projectId, agentId: org.agentId, type, options })).id;
+  const permissionsOf = async (jobId: string) => {
+    const { sas } = (await ask(jobId)).body as Grant;
+    const { results } = await plane.database
+      .prepare("select details from audit_log where object_id = ? and action = 'grant.made'")
+      .bind(jobId)
+      .all<{ details: string }>();
+    const sp = new URLSearchParams(sas).get("sp");
+    expect(results.map(({ details }) => JSON.parse(details) as unknown)).toMatchObject([{ permissions: sp }]);
+    return sp;
+  };
+
+  test.each<[string, string, object]>([
+    ["rcwl", "migrate_files", {}],
+    ["rcwl", "migrate_files", { existing: "overwrite", archived: "skip" }],
+    ["rcwl", "migrate_files", { existing: "overwrite", archived: "new_name", readbackPercent: 100 }],
+    ["rcwdl", "migrate_files", { existing: "overwrite", archived: "replace" }],
+    ["rcwl", "sync", {}],
+    ["rcwl", "sync", { repetition: { vanished: "keep" } }],
+    ["rcwdl", "sync", { repetition: { vanished: "remove" } }],
+  ])(
+    "[G2] a grant allows %s for a job of type %s with %j, and the audit log says so",
+    async (sp, type, options) => {
+      expect(await permissionsOf(await jobWith(type, options))).toBe(sp);
+    },
+  );
+
+  test("[G2] what is removed at the source needs no right to delete at the destination", async () => {
+    const job = { projectId: org.projectId, agentId: org.agentId, options: { deletion: {} } };
+    const { id } = await makeJob(owner, { ...job, confirmDeletionOf: "/srv/files" });
+    expect(await permissionsOf(id)).toBe("rcwl");
+  });
+
+  test("[G2] where the job has to, the grant deletes blobs, and never the container", async () => {
+    const id = await jobWith("sync", { repetition: { vanished: "remove" } });
+    const { containerUrl, sas } = (await ask(id)).body as Grant;
+    const container = new ContainerClient(`${containerUrl}?${sas}`);
+    const blob = container.getBlockBlobClient(`gone-${unique()}.txt`);
+    await blob.upload("hello", 5);
+    await blob.delete();
+    expect(await blob.exists()).toBe(false);
+    await expect(container.delete()).rejects.toMatchObject({ statusCode: 403 });
+  });
+
+  describe("from a container's SAS, which is handed on as it is", () => {
+    async function projectBySas(permissions: string): Promise<{ id: string; connectionId: string }> {
+      const containerSasUrl = await containerSas(org.container, permissions);
+      const made = { kind: "container_sas", name: permissions, containerSasUrl };
+      const { id: connectionId } = await owner.post<{ id: string }>("/api/storage-connections", made);
+      const storage = { connectionId, container: org.container };
+      const fields = { clientId: org.clientId, type: "file_migration", name: permissions, storage };
+      return { ...(await owner.post<{ id: string }>("/api/projects", fields)), connectionId };
+    }
+
+    test.each([
+      ["options.archived", "migrate_files", { existing: "overwrite", archived: "replace" }],
+      ["options.repetition.vanished", "sync", { repetition: { vanished: "remove" } }],
+    ])("[G4] one that may not delete is told of at %s when the job is made", async (field, type, options) => {
+      const { id: projectId } = await projectBySas("rcwl");
+      const source = { kind: "local", path: "/srv/files" };
+      const body = { projectId, agentId: org.agentId, name: "x", type, source, options };
+      expect(await owner.json("POST", "/api/jobs", body)).toMatchObject({
+        status: 400,
+        body: { details: { fields: { [field]: expect.stringContaining('"d" in sp') } } },
+      });
+      expect((await ask(await jobWith("sync", {}, projectId))).status).toBe(200);
+    });
+
+    test("[G4] one that may delete is taken, and what it allows stands in the audit log", async () => {
+      const { id: projectId } = await projectBySas("rcwdl");
+      const id = await jobWith("sync", { repetition: { vanished: "remove" } }, projectId);
+      expect(await permissionsOf(id)).toBe("rcwdl");
+    });
+
+    test("[G4] a job whose project got one that may not delete is told so when it asks for a grant", async () => {
+      const { id: projectId } = await projectBySas("rcwdl");
+      const id = await jobWith("sync", { repetition: { vanished: "remove" } }, projectId);
+      const { connectionId } = await projectBySas("rcwl");
+      const storage = { connectionId, container: org.container };
+      await owner.patch(`/api/projects/${projectId}`, { storage });
+      expect(await ask(id)).toMatchObject({
+        status: 409,
+        body: { code: "STORAGE_DENIED", error: expect.stringContaining('"d" in sp') },
+      });
+    });
   });
 
   test("[G2] what was granted is recorded, without the grant itself", async () => {

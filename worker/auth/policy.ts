@@ -56,6 +56,7 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "POST /api/jobs/:id/pause": "member",
   "POST /api/jobs/:id/resume": "member",
   "POST /api/jobs/:id/cancel": "member",
+  "POST /api/jobs/:id/finish": "member",
   "POST /api/jobs/:id/retry": "member",
   "GET /api/jobs/:id/failures": "viewer",
 

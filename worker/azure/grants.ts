@@ -1,9 +1,27 @@
-/** Grants for agents: a container SAS of at most an hour, without delete (`docs/spec.md`, section G). */
+/**
+ * Grants for agents: a container SAS of at most an hour, which may delete only where the job has to (`docs/spec.md`,
+ * section G).
+ */
 import { GRANT_MINUTES_MAX, type Grant } from "../../schema/connector.ts";
-import type { JobDestination } from "../../schema/job.ts";
+import type { JobConfig, JobDestination, TransferOptions } from "../../schema/job.ts";
 import { Problem } from "../problems.ts";
-import { GRANT_PERMISSIONS, SAS_BACKDATE_MS, signContainerSas } from "./sas.ts";
+import { GRANT_PERMISSIONS, GRANT_PERMISSIONS_DELETE, SAS_BACKDATE_MS, signContainerSas } from "./sas.ts";
 import type { StorageAccount } from "./storage-account.ts";
+
+/** The option for which a job has to delete blobs; null = it never does. Archived ones cannot be overwritten, only removed. */
+export function deletingOption({
+  archived,
+  repetition,
+}: TransferOptions): "archived" | "repetition.vanished" | null {
+  if (archived === "replace") return "archived";
+  return repetition?.vanished === "remove" ? "repetition.vanished" : null;
+}
+
+/** Whether grants can be made of it that delete. What is handed on as it is holds what it was made with. */
+export function canDelete({ secret }: StorageAccount): boolean {
+  if (secret.kind === "connection_string") return true;
+  return (new URLSearchParams(secret.sas).get("sp") ?? "").includes("d");
+}
 
 /**
  * A grant for the container of a job. From an account key it is signed here; from a container SAS nothing narrower can be
@@ -11,7 +29,7 @@ import type { StorageAccount } from "./storage-account.ts";
  */
 export async function makeGrant(
   account: StorageAccount,
-  destination: JobDestination,
+  { destination, options }: Pick<JobConfig, "destination" | "options">,
   nowMs: number,
 ): Promise<Grant> {
   // The project may have been pointed elsewhere since; a running job never changes where it writes.
@@ -22,6 +40,13 @@ export async function makeGrant(
     throw new Problem(
       "STORAGE_DENIED",
       "The project's storage has changed since this job was made; make a new job",
+    );
+  }
+  const deletes = deletingOption(options) !== null;
+  if (deletes && !canDelete(account)) {
+    throw new Problem(
+      "STORAGE_DENIED",
+      'The container\'s SAS may not delete, which this job has to; connect one with "d" in sp',
     );
   }
   const { secret } = account;
@@ -36,7 +61,7 @@ export async function makeGrant(
     account: account.account,
     accountKey: secret.accountKey,
     container: destination.container,
-    permissions: GRANT_PERMISSIONS,
+    permissions: deletes ? GRANT_PERMISSIONS_DELETE : GRANT_PERMISSIONS,
     startsMs: nowMs - SAS_BACKDATE_MS,
     expiresMs,
     protocol: account.blobEndpoint.startsWith("https:") ? "https" : "https,http",

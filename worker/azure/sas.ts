@@ -5,8 +5,10 @@
 import { base64, fromBase64, hmacSha256 } from "../secrets.ts";
 
 export const SAS_VERSION = "2022-11-02";
-/** Read (for verifying), create, write, list; never delete. In the order the service wants. */
+/** Read (for verifying), create, write, list. In the order the service wants. */
 export const GRANT_PERMISSIONS = "rcwl";
+/** With delete, which has its place in the middle. */
+export const GRANT_PERMISSIONS_DELETE = "rcwdl";
 /** Clocks differ: a signature begins this long ago. */
 export const SAS_BACKDATE_MS = 15 * 60_000;
 

@@ -1,9 +1,9 @@
-import { and, desc, eq, sql } from "drizzle-orm";
+import { and, desc, eq, notInArray, sql } from "drizzle-orm";
 import type * as z from "zod";
 import type { Page, Project, projectCreate, projectUpdate } from "../../schema/api.ts";
-import type { AccessTier } from "../../schema/job.ts";
-import type { ScopedDb } from "../../schema/scoped-db.ts";
-import { clients, projects, storageConnections } from "../../schema/tables.ts";
+import { FINAL_STATUSES, type AccessTier, type BandwidthSchedule } from "../../schema/job.ts";
+import type { ScopedDb, Write } from "../../schema/scoped-db.ts";
+import { clients, jobs, projects, storageConnections } from "../../schema/tables.ts";
 import { invalid, notFound } from "../problems.ts";
 import { audit, type Actor } from "./audit.ts";
 import { assertOpenClient } from "./clients.ts";
@@ -26,6 +26,7 @@ const FIELDS = {
   container: projects.container,
   tier: projects.tier,
   prefix: projects.prefix,
+  bandwidthSchedule: projects.bandwidthSchedule,
   cancelledAt: projects.cancelledAt,
   createdAt: projects.createdAt,
   updatedAt: projects.updatedAt,
@@ -96,11 +97,25 @@ export async function updateProject(
   await readProject(db, id);
   await assertStorage(db, body.storage ?? null);
   const { storage, ...fields } = body;
-  await db.batch([
+  const writes: [Write, ...Write[]] = [
     db.update(projects, { ...fields, ...storage, updatedAt: Date.now() }, eq(projects.id, id)),
     audit(db, actor, "project.changed", id, { fields: Object.keys(body) }),
-  ]);
+  ];
+  // In front, because it looks at the schedule there was.
+  if (body.bandwidthSchedule !== undefined) writes.unshift(reviseJobs(db, id, body.bandwidthSchedule));
+  await db.batch(writes);
   return await readProject(db, id);
+}
+
+/** The schedule is a part of the jobs' configs: where it changes, their agents are to have a new revision. */
+function reviseJobs(db: ScopedDb, projectId: string, schedule: BandwidthSchedule | null): Write {
+  const present = sql`(select p.bandwidth_schedule from projects p where p.org_id = ${db.orgId} and p.id = ${projectId})`;
+  const changes = sql`${present} is not ${schedule === null ? null : JSON.stringify(schedule)}`;
+  return db.update(
+    jobs,
+    { desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() },
+    and(eq(jobs.projectId, projectId), notInArray(jobs.status, [...FINAL_STATUSES]), changes),
+  );
 }
 
 async function assertStorage(
@@ -150,6 +165,7 @@ function show(row: ProjectRow): Project {
     storage: connected
       ? { connectionId, connectionName, account, container, tier, prefix: row.prefix ?? "" }
       : null,
+    bandwidthSchedule: row.bandwidthSchedule,
     status: statusOf(row),
     jobCount: row.jobCount,
     failedJobCount: row.failedJobCount,

@@ -66,8 +66,10 @@ export const agentApi = new Hono<App>()
     const db = c.get("db");
     const { connectionId, config } = await findGrantable(db, agentId, jobId, epoch);
     const account = await openConnection(db, c.env.SECRETS_KEYS, connectionId);
-    const grant = await makeGrant(account, config.destination, Date.now());
+    const grant = await makeGrant(account, config, Date.now());
     const actor = { kind: "agent", id: agentId, address: addressOf(c) } as const;
-    await db.batch([audit(db, actor, "grant.made", jobId, { epoch, expiresAt: grant.expiresAt })]);
+    const permissions = new URLSearchParams(grant.sas).get("sp");
+    const details = { epoch, expiresAt: grant.expiresAt, permissions };
+    await db.batch([audit(db, actor, "grant.made", jobId, details)]);
     return c.json(grant);
   });

@@ -1,34 +1,42 @@
 import { Hono, type Context } from "hono";
-import { jobCreate, jobListQuery, jobUpdate, listQuery, type Job } from "../../schema/api.ts";
+import { jobCreate, jobListQuery, jobUpdate, listQuery, type Role } from "../../schema/api.ts";
 import { jobId } from "../../schema/ids.ts";
+import type { TransferOptions } from "../../schema/job.ts";
+import { mayAct } from "../auth/policy.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
 import {
   createJob,
-  desiredOf,
   listFailures,
   listJobs,
   readJob,
-  renameJob,
   steerJob,
+  updateJob,
   type JobAction,
 } from "../db/jobs.ts";
+import { Problem } from "../problems.ts";
+import { poke } from "../wishes.ts";
 
 export const jobs = new Hono<App>()
   .get("/", async (c) => c.json(await listJobs(c.get("db"), readQuery(c, jobListQuery))))
   .post("/", async (c) => {
     const body = await readBody(c, jobCreate);
-    const job = await createJob(c.get("db"), actorOf(c), body, readIdempotencyKey(c));
+    assertMayDelete(c.get("user").role, body.options);
+    const { SECRETS_KEYS } = c.env;
+    const job = await createJob(c.get("db"), actorOf(c), SECRETS_KEYS, body, readIdempotencyKey(c));
     await poke(c, job);
     return c.json(job, 201);
   })
   .get("/:id", async (c) => c.json(await readJob(c.get("db"), readId(c, jobId))))
   .patch("/:id", async (c) => {
-    const { name } = await readBody(c, jobUpdate);
-    return c.json(await renameJob(c.get("db"), actorOf(c), readId(c, jobId), name));
+    const body = await readBody(c, jobUpdate);
+    const job = await updateJob(c.get("db"), actorOf(c), readId(c, jobId), body);
+    if (body.bandwidthMbps !== undefined) await poke(c, job);
+    return c.json(job);
   })
   .post("/:id/pause", async (c) => await steer(c, "pause"))
   .post("/:id/resume", async (c) => await steer(c, "resume"))
   .post("/:id/cancel", async (c) => await steer(c, "cancel"))
+  .post("/:id/finish", async (c) => await steer(c, "finish"))
   .post("/:id/retry", async (c) => await steer(c, "retry"))
   .get("/:id/failures", async (c) =>
     c.json(await listFailures(c.get("db"), readId(c, jobId), readQuery(c, listQuery))),
@@ -40,11 +48,13 @@ async function steer(c: Context<App>, action: JobAction): Promise<Response> {
   return c.json(job);
 }
 
-/** Hands the wish to the agent's object at once. It is stored already, so a lost poke is made good by the sweep. */
-async function poke(c: Context<App>, job: Job): Promise<void> {
-  try {
-    await c.env.AGENT.getByName(job.agentId).setDesired(c.get("user").orgId, desiredOf(job));
-  } catch (error) {
-    console.error(JSON.stringify({ event: "poke_failed", jobId: job.id, reason: String(error) }));
-  }
+/** More than the route's policy asks: what is removed at a source cannot be had back from us. */
+function assertMayDelete(role: Role, { deletion }: TransferOptions): void {
+  if (deletion === null || mayAct(role, "admin")) return;
+  throw new Problem("FORBIDDEN", 'Letting source files be removed needs the role "admin"', {
+    fields: {
+      "options.deletion":
+        "Only admins and owners may let source files be removed; leave this out, or ask one of them",
+    },
+  });
 }

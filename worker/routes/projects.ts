@@ -3,6 +3,7 @@ import { projectCreate, projectListQuery, projectUpdate } from "../../schema/api
 import { projectId } from "../../schema/ids.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
 import { createProject, listProjects, readProject, updateProject } from "../db/projects.ts";
+import { pokeProject } from "../wishes.ts";
 
 export const projects = new Hono<App>()
   .get("/", async (c) => c.json(await listProjects(c.get("db"), readQuery(c, projectListQuery))))
@@ -13,5 +14,7 @@ export const projects = new Hono<App>()
   .get("/:id", async (c) => c.json(await readProject(c.get("db"), readId(c, projectId))))
   .patch("/:id", async (c) => {
     const body = await readBody(c, projectUpdate);
-    return c.json(await updateProject(c.get("db"), actorOf(c), readId(c, projectId), body));
+    const project = await updateProject(c.get("db"), actorOf(c), readId(c, projectId), body);
+    if (body.bandwidthSchedule !== undefined) await pokeProject(c, project.id);
+    return c.json(project);
   });
