@@ -13,6 +13,7 @@ import type {
   ContainerList,
   Job,
   JobCreate,
+  JobUpdate,
   Overview,
   Page,
   Project,
@@ -42,7 +43,7 @@ export interface JobQuery extends ListQuery {
   readonly agentId?: string;
   readonly state?: "active" | "final";
 }
-export type JobAction = "pause" | "resume" | "cancel" | "retry";
+export type JobAction = "pause" | "resume" | "cancel" | "finish" | "retry";
 export type FieldErrors = Readonly<Record<string, string>>;
 
 export class ApiError extends Error {
@@ -156,6 +157,7 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
       list: (query: JobQuery, signal: AbortSignal) => read<Page<Job>>(withQuery("/api/jobs", query), signal),
       get: (id: string, signal: AbortSignal) => read<Job>(`/api/jobs/${encodeURIComponent(id)}`, signal),
       create: (body: JobCreate, key: string) => make<Job>("/api/jobs", body, key),
+      update: (id: string, body: JobUpdate) => write<Job>("PATCH", `/api/jobs/${id}`, body),
       act: (id: string, action: JobAction) => write<Job>("POST", `/api/jobs/${id}/${action}`),
       failures: (id: string, query: ListQuery, signal: AbortSignal) =>
         read<Page<FileFailure>>(withQuery(`/api/jobs/${encodeURIComponent(id)}/failures`, query), signal),

@@ -5,27 +5,36 @@ import { Badge, StateDot } from "./components/badge.tsx";
 import { Button } from "./components/button.tsx";
 import { EmptyState } from "./components/empty-state.tsx";
 import { Icon, type IconName } from "./components/icon.tsx";
+import { later } from "./components/later.tsx";
 import { ToastList } from "./components/toast-list.tsx";
 import { type App, topicOf } from "./models/app.ts";
 import { pathOf, type Route } from "./models/router.ts";
-import { AgentPage } from "./views/agent-page.tsx";
 import { AgentsPage } from "./views/agents-page.tsx";
-import { ClientEditPage, ClientNewPage } from "./views/client-form-page.tsx";
 import { ClientPage } from "./views/client-page.tsx";
 import { ClientsPage } from "./views/clients-page.tsx";
-import { ConnectionNewPage } from "./views/connection-new-page.tsx";
 import { DashboardPage } from "./views/dashboard-page.tsx";
-import { JobNewPage } from "./views/job-new-page.tsx";
 import { JobPage } from "./views/job-page.tsx";
 import { JobsPage } from "./views/jobs-page.tsx";
 import { NotFoundPage } from "./views/not-found-page.tsx";
-import { ProjectEditPage, ProjectNewPage } from "./views/project-form-page.tsx";
 import { ProjectPage } from "./views/project-page.tsx";
 import { ProjectsPage } from "./views/projects-page.tsx";
-import { RegisterAgentPage } from "./views/register-agent-page.tsx";
-import { SettingsPage } from "./views/settings-page.tsx";
 import { SignedOutPage } from "./views/signed-out-page.tsx";
 import { LIVE_STATE_WORDS, ROLE_WORDS } from "./words.ts";
+
+// Forms and pages one rarely opens; what shows how things stand is there at once.
+const AgentPage = later(async () => (await import("./views/agent-page.tsx")).AgentPage);
+const ClientEditPage = later(async () => (await import("./views/client-form-page.tsx")).ClientEditPage);
+const ClientNewPage = later(async () => (await import("./views/client-form-page.tsx")).ClientNewPage);
+const ConnectionNewPage = later(
+  async () => (await import("./views/connection-new-page.tsx")).ConnectionNewPage,
+);
+const JobNewPage = later(async () => (await import("./views/job-new-page.tsx")).JobNewPage);
+const ProjectEditPage = later(async () => (await import("./views/project-form-page.tsx")).ProjectEditPage);
+const ProjectNewPage = later(async () => (await import("./views/project-form-page.tsx")).ProjectNewPage);
+const RegisterAgentPage = later(
+  async () => (await import("./views/register-agent-page.tsx")).RegisterAgentPage,
+);
+const SettingsPage = later(async () => (await import("./views/settings-page.tsx")).SettingsPage);
 
 interface Place {
   readonly text: string;

@@ -14,6 +14,8 @@ test("[U1] every value the dashboard copies from the contract equals its origina
   expect(contract.LIST_LIMIT_MAX).toBe(api.LIST_LIMIT_MAX);
   expect(contract.ACCESS_TIERS).toEqual(job.accessTier.options);
   expect(contract.EXISTING_RULES).toEqual(job.existingRule.options);
+  expect(contract.ARCHIVED_RULES).toEqual(job.archivedRule.options);
+  expect(contract.VANISHED_RULES).toEqual(job.repetition.shape.vanished.unwrap().options);
   expect(contract.PATTERNS_MAX).toBe(job.PATTERNS_MAX);
   expect(contract.PATTERN_LENGTH_MAX).toBe(job.PATTERN_LENGTH_MAX);
   const options = job.transferOptions.parse({});
@@ -27,6 +29,49 @@ test("[U1] every value the dashboard copies from the contract equals its origina
     max: job.CHUNK_MIB_MAX,
     default: options.chunkSizeMiB,
   });
+});
+
+test("[U1] the bounds of a job's numbers, and their defaults, are those of the contract", () => {
+  const takes = (change: object) => job.transferOptions.safeParse(change).success;
+  const deletes = (change: object) => takes({ deletion: change });
+  const repeats = (change: object) => takes({ repetition: change });
+  const bounds = [
+    { ...contract.READBACK_PERCENT, accepts: (value: number) => takes({ readbackPercent: value }) },
+    { ...contract.RETENTION_DAYS, accepts: (value: number) => deletes({ retentionDays: value }) },
+    { ...contract.REPETITION_MINUTES, accepts: (value: number) => repeats({ everyMinutes: value }) },
+    { ...contract.MEGABITS, accepts: (value: number) => takes({ bandwidthMbps: value }) },
+  ];
+  for (const { min, max, accepts } of bounds) {
+    expect([min, max, min - 0.01, max + 0.01].map(accepts)).toEqual([true, true, false, false]);
+  }
+  expect(contract.READBACK_PERCENT.default).toBe(job.transferOptions.parse({}).readbackPercent);
+  expect(contract.RETENTION_DAYS.default).toBe(job.deletion.parse({}).retentionDays);
+  expect(contract.REPETITION_MINUTES.default).toBe(job.repetition.parse({}).everyMinutes);
+});
+
+test("[U1] the days, times and time zones of a schedule are those of the contract", () => {
+  const takes = (change: object, window: object = {}, windows = 1) =>
+    job.bandwidthSchedule.safeParse({
+      timeZone: "Europe/Berlin",
+      windows: Array.from({ length: windows }, () => ({
+        days: ["mon"],
+        from: "18:00",
+        to: "06:00",
+        ...window,
+      })),
+      outsideMbps: 10,
+      ...change,
+    }).success;
+  expect(takes({}, { days: contract.WEEKDAYS })).toBe(true);
+  expect(takes({}, { days: [...contract.WEEKDAYS, "mon"] })).toBe(false);
+  for (const time of ["00:00", "23:59", "24:00", "7:00", "07:60", "0700", ""]) {
+    expect(contract.TIME_OF_DAY.test(time), time).toBe(takes({}, { from: time }));
+  }
+  for (const zone of ["UTC", "Europe/Berlin", "America/New_York", "CET", "+02:00", "Mars/Olympus", "", "/"]) {
+    expect(contract.isTimeZone(zone), zone).toBe(takes({ timeZone: zone }));
+  }
+  expect(takes({}, {}, contract.WINDOWS_MAX)).toBe(true);
+  expect(takes({}, {}, contract.WINDOWS_MAX + 1)).toBe(false);
 });
 
 test("[U1] the offered project types are those that admit a job an agent can carry out", () => {

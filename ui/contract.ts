@@ -5,15 +5,24 @@
  * whole budget of the first view. Types come from `schema/` by `import type`; `contract.test.ts` holds each value to its original.
  */
 import type { FileFailureCode, JobErrorCode } from "../schema/errors.ts";
-import type { AccessTier, ExistingRule, FinalStatus, JobStatus, ProjectType } from "../schema/job.ts";
+import type {
+  AccessTier,
+  ArchivedRule,
+  BandwidthSchedule,
+  ExistingRule,
+  FinalStatus,
+  JobStatus,
+  ProjectType,
+  Repetition,
+} from "../schema/job.ts";
 
 /** The job types an agent can carry out, of which a project type admits some. */
-export type RunnableJobType = "migrate_files" | "archive";
+export type RunnableJobType = "migrate_files" | "archive" | "sync";
 export const RUNNABLE_JOB_TYPES_OF: Readonly<Record<ProjectType, readonly RunnableJobType[]>> = {
-  file_migration: ["migrate_files"],
+  file_migration: ["migrate_files", "sync"],
   mailbox_migration: [],
-  archive: ["archive"],
-  full_migration: ["migrate_files", "archive"],
+  archive: ["archive", "sync"],
+  full_migration: ["migrate_files", "archive", "sync"],
   rockrms_import: [],
 };
 /** The project types in which a job can be made. */
@@ -26,10 +35,30 @@ export const EXISTING_RULES = [
   "overwrite",
   "fail",
 ] as const satisfies readonly ExistingRule[];
+export const ARCHIVED_RULES = ["skip", "replace", "new_name"] as const satisfies readonly ArchivedRule[];
+export type VanishedRule = Repetition["vanished"];
+export const VANISHED_RULES = ["keep", "remove"] as const satisfies readonly VanishedRule[];
+export type Weekday = BandwidthSchedule["windows"][number]["days"][number];
+export const WEEKDAYS = [
+  "mon",
+  "tue",
+  "wed",
+  "thu",
+  "fri",
+  "sat",
+  "sun",
+] as const satisfies readonly Weekday[];
 export const CODE_MINUTES = [15, 60, 1_440] as const;
 
 export const CONCURRENCY = { min: 1, max: 32, default: 4 } as const;
 export const CHUNK_MIB = { min: 1, max: 256, default: 8 } as const;
+/** Of the line, in Mbps. */
+export const MEGABITS = { min: 0.1, max: 100_000 } as const;
+export const READBACK_PERCENT = { min: 0, max: 100, default: 0 } as const;
+export const RETENTION_DAYS = { min: 0, max: 365, default: 7 } as const;
+export const REPETITION_MINUTES = { min: 1, max: 10_080, default: 60 } as const;
+export const WINDOWS_MAX = 20;
+export const TIME_OF_DAY = /^([01]\d|2[0-3]):[0-5]\d$/;
 export const PATTERNS_MAX = 1_000;
 export const PATTERN_LENGTH_MAX = 512;
 export const CONTAINER_NAME = /^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/;
@@ -46,6 +75,16 @@ export function isFullPath(path: string): boolean {
   return path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path) || path.startsWith("\\\\");
 }
 
+/** Only names of places: an offset or an abbreviation would mean another time in another season. */
+export function isTimeZone(name: string): boolean {
+  if (name.length > 64 || (name !== "UTC" && !name.includes("/"))) return false;
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+  } catch {
+    return false;
+  }
+}
+
 export function isBlobPrefix(prefix: string): boolean {
   return prefix === "" || (prefix.length <= 512 && prefix.split("/").every(isPlainSegment));
 }
@@ -60,6 +99,7 @@ export const FILE_FAILURES = {
   source_unreadable: "It cannot be read",
   source_vanished: "It was gone when its turn came",
   source_changing: "It kept changing while it was read",
+  source_locked: "Another program has locked it",
   name_refused: "The destination cannot hold this name",
   too_large: "It is larger than the destination can hold",
   destination_exists: "Something else of this name is at the destination",

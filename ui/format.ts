@@ -41,6 +41,11 @@ export function formatSpeed(bytesPerSecond: number, reader: Reader = {}): string
   return `${fixed(megabits, megabits >= 99.95 ? 0 : 1, reader)} Mbps`;
 }
 
+/** A limit of the line, as it was set: `20 Mbps`, `2.5 Mbps`. */
+export function formatMegabits(megabitsPerSecond: number, reader: Reader = {}): string {
+  return `${numberFormat(reader, { minimumFractionDigits: 0, maximumFractionDigits: 2 }).format(megabitsPerSecond)} Mbps`;
+}
+
 /** Rounded down: a job is never shown as 100% before it is done. */
 export function formatPercent(fraction: number, reader: Reader = {}): string {
   const tenths = Math.floor(Math.min(1, Math.max(0, fraction)) * 1_000 + 1e-9) / 10;
@@ -91,6 +96,16 @@ export function formatDate(iso: string, reader: Reader = {}): string {
   return dateFormat(reader, { dateStyle: "medium" }).format(new Date(iso));
 }
 
+/** A moment soon to come or just gone: the time alone today, with the date on any other day. */
+export function formatMoment(atMs: number, nowMs: number, reader: Reader = {}): string {
+  const day = dateFormat(reader, { dateStyle: "medium" });
+  const isToday = day.format(atMs) === day.format(nowMs);
+  const style: Intl.DateTimeFormatOptions = isToday
+    ? { timeStyle: "short" }
+    : { dateStyle: "medium", timeStyle: "short" };
+  return dateFormat(reader, style).format(atMs);
+}
+
 /** How long ago: `just now`, `4 min ago`, `3 h ago`, then the date. */
 export function formatAgo(iso: string, nowMs: number, reader: Reader = {}): string {
   const seconds = (nowMs - Date.parse(iso)) / 1_000;
@@ -105,16 +120,17 @@ const numberFormats = new Map<string, Intl.NumberFormat>();
 const dateFormats = new Map<string, Intl.DateTimeFormat>();
 
 function fixed(value: number, digits: number, reader: Reader): string {
-  const key = `${reader.locale ?? ""}/${digits}`;
+  return numberFormat(reader, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+function numberFormat(reader: Reader, style: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = `${reader.locale ?? ""}/${style.minimumFractionDigits}/${style.maximumFractionDigits}`;
   let format = numberFormats.get(key);
   if (format === undefined) {
-    format = new Intl.NumberFormat(reader.locale, {
-      minimumFractionDigits: digits,
-      maximumFractionDigits: digits,
-    });
+    format = new Intl.NumberFormat(reader.locale, style);
     numberFormats.set(key, format);
   }
-  return format.format(value);
+  return format;
 }
 
 function dateFormat(reader: Reader, style: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {

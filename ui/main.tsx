@@ -20,6 +20,7 @@ const app = createApp({
     replace: (path) => history.replaceState(null, "", path),
   },
   origin: location.origin,
+  timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   random: () => Math.random(),
   uuid: randomId,
   copy: (text) => navigator.clipboard.writeText(text),

@@ -3,13 +3,20 @@ import type { Agent, Client, Project, RegistrationCode, Role } from "../schema/a
 import type { FileFailureCode } from "../schema/errors.ts";
 import type {
   AccessTier,
+  ArchivedRule,
   ExistingRule,
   JobError,
   JobStatus,
   ProjectType,
   VerificationLevel,
 } from "../schema/job.ts";
-import { FILE_FAILURES, JOB_ERRORS, type RunnableJobType } from "./contract.ts";
+import {
+  FILE_FAILURES,
+  JOB_ERRORS,
+  type RunnableJobType,
+  type VanishedRule,
+  type Weekday,
+} from "./contract.ts";
 import type { LiveState } from "./live.ts";
 import type { PendingWish } from "./models/job-figures.ts";
 
@@ -69,6 +76,7 @@ export const PENDING_WISH_WORDS: Readonly<Record<PendingWish, string>> = {
   pause: "Pause on its way…",
   resume: "Resume on its way…",
   cancel: "The agent has not yet heard of the cancellation",
+  finish: "Finish on its way…",
 };
 
 export const PROJECT_TYPE_WORDS: Readonly<Record<ProjectType, string>> = {
@@ -82,6 +90,7 @@ export const PROJECT_TYPE_WORDS: Readonly<Record<ProjectType, string>> = {
 export const JOB_TYPE_WORDS: Readonly<Record<RunnableJobType, string>> = {
   migrate_files: "Migrate files",
   archive: "Archive",
+  sync: "Sync, pass after pass",
 };
 
 export const TIER_WORDS: Readonly<Record<AccessTier, string>> = {
@@ -97,10 +106,33 @@ export const EXISTING_WORDS: Readonly<Record<ExistingRule, string>> = {
   fail: "Count it as failed",
 };
 
+export const ARCHIVED_WORDS: Readonly<Record<ArchivedRule, string>> = {
+  skip: "Skip the file",
+  replace: "Delete it and write the new one",
+  new_name: "Keep it and write the new one under another name",
+};
+
+export const VANISHED_WORDS: Readonly<Record<VanishedRule, string>> = {
+  keep: "Stay at the destination",
+  remove: "Are removed as well",
+};
+
+export const WEEKDAY_WORDS: Readonly<Record<Weekday, string>> = {
+  mon: "Mon",
+  tue: "Tue",
+  wed: "Wed",
+  thu: "Thu",
+  fri: "Fri",
+  sat: "Sat",
+  sun: "Sun",
+};
+
 export const VERIFICATION_WORDS: Readonly<Record<VerificationLevel, string>> = {
   sent: "Accepted by the storage service block by block; not asked afterwards",
   chain:
     "SHA-256 of every file taken while it was read; the storage service was asked afterwards what it holds",
+  readback:
+    "SHA-256 of every file taken while it was read; the storage service was asked afterwards what it holds, and files were read back whole and hashed again",
 };
 
 export const CONNECTION_KIND_WORDS = {

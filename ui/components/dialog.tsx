@@ -32,9 +32,10 @@ export function Dialog(props: {
   );
 }
 
-/** Asks before something that cannot be undone. */
+/** Asks before something that cannot be undone, or has consequences that are not plain to see. */
 export function ConfirmDialog(props: {
   title: string;
+  look?: "danger" | "primary";
   confirmText: string;
   cancelText: string;
   confirmTestId: string;
@@ -47,7 +48,7 @@ export function ConfirmDialog(props: {
       <p class="dialog-text">{props.children}</p>
       <div class="form-actions">
         <Button
-          look="danger"
+          look={props.look ?? "danger"}
           testId={props.confirmTestId}
           onPress={() => {
             props.onConfirm();

@@ -38,7 +38,9 @@ export function TextField(
     value: string;
     onInput: (value: string) => void;
     placeholder?: string;
-    type?: "text" | "email" | "date" | "number";
+    /** Offered while typing; anything else may be typed all the same. */
+    suggestions?: readonly string[];
+    type?: "text" | "email" | "date" | "time" | "number";
     inputMode?: "numeric" | "decimal";
     min?: number;
     max?: number;
@@ -47,7 +49,7 @@ export function TextField(
     disabled?: boolean;
   },
 ) {
-  // Preact's types tell inputs apart by `type`; these four are alike in all that is used here.
+  // Preact's types tell inputs apart by `type`; these are alike in all that is used here.
   const kind = { type: props.type ?? "text" } as { readonly type: "text" };
   const input = (
     <input
@@ -60,6 +62,7 @@ export function TextField(
       value={props.value}
       placeholder={props.placeholder}
       disabled={props.disabled === true}
+      list={props.suggestions === undefined ? undefined : `${idOf(props.name)}-list`}
       autocomplete="off"
       spellcheck={false}
       onInput={(event) => props.onInput(event.currentTarget.value)}
@@ -67,6 +70,13 @@ export function TextField(
   );
   return (
     <Field {...props}>
+      {props.suggestions !== undefined && (
+        <datalist id={`${idOf(props.name)}-list`}>
+          {props.suggestions.map((text) => (
+            <option key={text} value={text} />
+          ))}
+        </datalist>
+      )}
       {props.unit === undefined ? (
         input
       ) : (
@@ -151,17 +161,19 @@ export function SelectField<Value extends string>(
 export function CheckField(props: {
   name: string;
   label: string;
-  hint?: string;
+  hint?: ComponentChildren;
   checked: boolean;
+  disabled?: boolean;
   testId?: string;
   onInput: (checked: boolean) => void;
 }) {
   return (
-    <label class="check">
+    <label class={props.disabled === true ? "check check-off" : "check"}>
       <input
         type="checkbox"
         id={idOf(props.name)}
         checked={props.checked}
+        disabled={props.disabled === true}
         data-testid={props.testId}
         onChange={(event) => props.onInput(event.currentTarget.checked)}
       />

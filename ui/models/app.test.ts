@@ -20,6 +20,7 @@ function setUp(answer: (path: string) => Response) {
       replace: (next) => (path = next),
     },
     origin: "https://app.example",
+    timeZone: "Europe/Berlin",
     random: () => 0.5,
     uuid: () => "key-00000001",
     copy: () => Promise.resolve(),

@@ -16,6 +16,8 @@ export interface World {
   readonly address: Address;
   /** Where agents reach this deployment: `https://app.example.com`. */
   readonly origin: string;
+  /** The reader's own, such as `Europe/Berlin`. */
+  readonly timeZone: string;
   random(): number;
   uuid(): string;
   copy(text: string): Promise<void>;
@@ -25,6 +27,7 @@ export interface App {
   readonly api: Api;
   readonly clock: Clock;
   readonly origin: string;
+  readonly timeZone: string;
   readonly router: Router;
   readonly session: SessionModel;
   readonly live: LiveJobs;
@@ -64,6 +67,7 @@ export function createApp(world: World): App {
     api,
     clock: world.clock,
     origin: world.origin,
+    timeZone: world.timeZone,
     router,
     session,
     live,

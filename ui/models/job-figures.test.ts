@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { Job } from "../../schema/api.ts";
 import type { LiveJob } from "../../schema/live.ts";
+import type { Waiting } from "../../schema/protocol.ts";
 import { jobWith, liveJobWith, totalsWith } from "../test-world.ts";
 import { figuresOf } from "./job-figures.ts";
 
@@ -86,6 +87,37 @@ test("[U16] a wish the agent has not confirmed is shown as on its way", () => {
   expect(wish({ desiredRev: 1, appliedRev: 0, status: "created" })).toBe("start");
   expect(wish({ desiredState: "cancel", desiredRev: 2, appliedRev: 1, status: "cancelled" })).toBe("cancel");
   expect(wish({ desiredState: "cancel", desiredRev: 2, appliedRev: 2, status: "cancelled" })).toBeNull();
+});
+
+test("[U30] a wish to finish is on its way until the agent knows it, and then only the pass is waited for", () => {
+  const wish = (change: Partial<Job>) => figuresOf(told(change), undefined).pendingWish;
+  expect(wish({ desiredState: "finish", desiredRev: 2, appliedRev: 1 })).toBe("finish");
+  expect(wish({ desiredState: "finish", desiredRev: 2, appliedRev: 2 })).toBeNull();
+  expect(wish({ desiredState: "finish", desiredRev: 2, appliedRev: 1, status: "completed" })).toBeNull();
+});
+
+test("[U29] what holds a job up is told only of a job that should go on, by an agent that is there", () => {
+  const waiting: Waiting = { reason: "disk_full", untilMs: null, message: null };
+  expect(figuresOf(told(), heard({ waiting })).waiting).toEqual(waiting);
+  expect(figuresOf(told({ status: "created" }), heard({ waiting, status: "created" })).waiting).toEqual(
+    waiting,
+  );
+  expect(figuresOf(told(), heard({ waiting, agentOnline: false })).waiting).toBeNull();
+  expect(figuresOf(told(), heard({ waiting, status: "paused" })).waiting).toBeNull();
+  expect(figuresOf(told({ status: "completed" }), heard({ waiting })).waiting).toBeNull();
+  expect(figuresOf(told({ epoch: 2 }), heard({ waiting })).waiting).toBeNull();
+  expect(figuresOf(told(), heard()).waiting).toBeNull();
+});
+
+test("[U16] no time left is told while a job stands still, and no speed between two passes", () => {
+  const pace = (reason: Waiting["reason"]) => {
+    const shown = figuresOf(told(), heard({ waiting: { reason, untilMs: null, message: null } }));
+    return [shown.bytesPerSecond, shown.secondsRemaining];
+  };
+  expect(pace("bandwidth")).toEqual([125_000, 8]);
+  expect(pace("unreachable")).toEqual([125_000, null]);
+  expect(pace("disk_full")).toEqual([125_000, null]);
+  expect(pace("next_pass")).toEqual([null, null]);
 });
 
 test("[U16] speed and time left are shown only while a reachable agent is moving files", () => {

@@ -8,6 +8,7 @@
 import type { Job } from "../../schema/api.ts";
 import type { DesiredState, JobError, JobStatus, JobTotals } from "../../schema/job.ts";
 import type { LiveJob } from "../../schema/live.ts";
+import type { Waiting } from "../../schema/protocol.ts";
 import { isFinal } from "../contract.ts";
 import type { HeardJob } from "./live-jobs.ts";
 
@@ -18,7 +19,7 @@ export interface ToldJob {
 }
 
 /** What a user wants and the agent has not confirmed. */
-export type PendingWish = "start" | "pause" | "resume" | "cancel";
+export type PendingWish = "start" | "pause" | "resume" | "cancel" | "finish";
 
 export interface JobFigures {
   readonly epoch: number;
@@ -30,6 +31,8 @@ export interface JobFigures {
   readonly bytesPerSecond: number | null;
   readonly secondsRemaining: number | null;
   readonly currentPath: string | null;
+  /** What holds the job up, as a reachable agent tells it; null while nothing does. */
+  readonly waiting: Waiting | null;
   readonly error: JobError | null;
   readonly agentOnline: boolean;
   readonly pendingWish: PendingWish | null;
@@ -48,6 +51,11 @@ export function figuresOf(told: ToldJob, heard: HeardJob | undefined): JobFigure
   const desiredState = live !== null && (newRun || liveIsLater) ? live.desiredState : job.desiredState;
   const totals = live === null ? job.totals : newRun ? live.totals : joinTotals(job.totals, live.totals);
   const moving = status === "running" && live !== null && live.status === "running";
+  const goesOn = !isFinal(status) && status !== "paused";
+  const waiting = goesOn && live?.agentOnline === true ? (live.waiting ?? null) : null;
+  const pausesBetween = waiting?.reason === "next_pass";
+  // Nobody can say how long it takes to move the rest while nothing is moved.
+  const standsStill = pausesBetween || waiting?.reason === "unreachable" || waiting?.reason === "disk_full";
   // Also while paused: what the destination has accepted of a file in its middle is not lost by waiting.
   const bytesInFlight = live !== null && !isFinal(status) ? live.bytesInFlight : 0;
   return {
@@ -56,9 +64,10 @@ export function figuresOf(told: ToldJob, heard: HeardJob | undefined): JobFigure
     desiredState,
     totals,
     bytesInFlight,
-    bytesPerSecond: moving && live.agentOnline ? live.bytesPerSecond : null,
-    secondsRemaining: moving && live.agentOnline ? live.secondsRemaining : null,
-    currentPath: live !== null && !isFinal(status) && status !== "paused" ? live.currentPath : null,
+    bytesPerSecond: moving && live.agentOnline && !pausesBetween ? live.bytesPerSecond : null,
+    secondsRemaining: moving && live.agentOnline && !standsStill ? live.secondsRemaining : null,
+    currentPath: goesOn ? (live?.currentPath ?? null) : null,
+    waiting,
     error: newRun ? live.error : (job.error ?? live?.error ?? null),
     agentOnline: heard === undefined ? job.agentStatus === "online" : heard.job.agentOnline,
     pendingWish: pendingWish(job, { status, desiredState }),
@@ -94,6 +103,8 @@ function joinTotals(told: JobTotals, live: JobTotals): JobTotals {
     filesFailed: Math.max(told.filesFailed, live.filesFailed),
     filesSkipped: Math.max(told.filesSkipped, live.filesSkipped),
     filesVerified: Math.max(told.filesVerified, live.filesVerified),
+    filesReadBack: Math.max(told.filesReadBack, live.filesReadBack),
+    filesDeleted: Math.max(told.filesDeleted, live.filesDeleted),
     bytesTotal: Math.max(told.bytesTotal, live.bytesTotal),
     bytesCompleted: Math.max(told.bytesCompleted, live.bytesCompleted),
     bytesFailed: Math.max(told.bytesFailed, live.bytesFailed),
@@ -114,6 +125,9 @@ function pendingWish(job: Job, now: { status: JobStatus; desiredState: DesiredSt
     case "run":
       if (now.status === "paused") return "resume";
       return now.status === "created" && unconfirmed ? "start" : null;
+    case "finish":
+      // Once the agent knows, its pass may take hours: there is nothing to ask after.
+      return unconfirmed ? "finish" : null;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The form that makes a job: what is moved, by which agent, where to, and how. */
 import { computed, type ReadonlySignal } from "@preact/signals";
 import type { Agent, Job, JobCreate, Project } from "../../schema/api.ts";
-import type { AccessTier, ExistingRule } from "../../schema/job.ts";
+import type { AccessTier, ArchivedRule, Deletion, ExistingRule } from "../../schema/job.ts";
 import type { Api, FieldErrors } from "../api.ts";
 import {
   CHUNK_MIB,
@@ -10,10 +10,15 @@ import {
   isFullPath,
   PATTERN_LENGTH_MAX,
   PATTERNS_MAX,
+  READBACK_PERCENT,
+  REPETITION_MINUTES,
+  RETENTION_DAYS,
   RUNNABLE_JOB_TYPES_OF,
   type RunnableJobType,
+  type VanishedRule,
 } from "../contract.ts";
 import { createForm, type Form } from "./form.ts";
+import { checkMegabits, megabitsOf } from "./megabits.ts";
 import { trimSlashes } from "./project-form.ts";
 import { createRemote, loadAll, type Remote } from "./remote.ts";
 
@@ -29,8 +34,23 @@ export interface JobValues {
   readonly tier: AccessTier | null;
   readonly concurrency: string;
   readonly chunkSizeMiB: string;
+  /** Mbps; empty = none of its own. */
+  readonly bandwidthMbps: string;
   readonly verify: boolean;
+  readonly readbackPercent: string;
   readonly existing: ExistingRule;
+  readonly archived: ArchivedRule;
+  /** Of a job that repeats itself. */
+  readonly everyMinutes: string;
+  readonly vanished: VanishedRule;
+  /** Source files are removed once they have arrived. */
+  readonly deletes: boolean;
+  readonly retentionDays: string;
+  /** Empty = all. */
+  readonly deletionFilesMax: string;
+  readonly deletionDryRun: boolean;
+  /** The source's path, written a second time. */
+  readonly confirmDeletionOf: string;
   readonly include: string;
   readonly exclude: string;
   /** Days as the date field writes them, `2026-05-31`, in the reader's own time zone. */
@@ -50,6 +70,9 @@ export interface JobFormModel {
   readonly project: ReadonlySignal<Project | null>;
   readonly agent: ReadonlySignal<Agent | null>;
   readonly types: ReadonlySignal<readonly RunnableJobType[]>;
+  readonly type: ReadonlySignal<RunnableJobType>;
+  /** Switches that count only together with others. */
+  readonly effective: ReadonlySignal<EffectiveSwitches>;
   readonly destination: ReadonlySignal<Destination | null>;
   open(): void;
   close(): void;
@@ -77,8 +100,18 @@ const NEW_JOB: JobValues = {
   tier: null,
   concurrency: String(CONCURRENCY.default),
   chunkSizeMiB: String(CHUNK_MIB.default),
+  bandwidthMbps: "",
   verify: true,
+  readbackPercent: String(READBACK_PERCENT.default),
   existing: "skip_identical",
+  archived: "skip",
+  everyMinutes: String(REPETITION_MINUTES.default),
+  vanished: "keep",
+  deletes: false,
+  retentionDays: String(RETENTION_DAYS.default),
+  deletionFilesMax: "",
+  deletionDryRun: false,
+  confirmDeletionOf: "",
   include: "",
   exclude: "",
   modifiedAfter: "",
@@ -99,8 +132,8 @@ export function createJobForm(world: { api: Api; uuid(): string }, plan: JobForm
   const form = createForm<JobValues, Job>({
     initial: { ...NEW_JOB, projectId: plan.projectId ?? "" },
     idempotencyKey: world.uuid(),
-    check: checkJob,
-    save: (values, key): Promise<Job> => api.jobs.create(jobOf(values, types.value), key),
+    check: (values): FieldErrors => checkJob(values, type.value),
+    save: (values, key): Promise<Job> => api.jobs.create(jobOf(values, type.value), key),
     saved: plan.saved,
   });
   const projects = computed(() => choices.value.value?.projects ?? []);
@@ -111,6 +144,7 @@ export function createJobForm(world: { api: Api; uuid(): string }, plan: JobForm
   const types = computed<readonly RunnableJobType[]>(() =>
     project.value === null ? [] : RUNNABLE_JOB_TYPES_OF[project.value.type],
   );
+  const type = computed<RunnableJobType>(() => form.values.value.type ?? types.value[0] ?? "migrate_files");
 
   return {
     form,
@@ -120,6 +154,8 @@ export function createJobForm(world: { api: Api; uuid(): string }, plan: JobForm
     project,
     agent: computed(() => agents.value.find((item) => item.id === form.values.value.agentId) ?? null),
     types,
+    type,
+    effective: computed(() => effectiveSwitches(form.values.value, type.value)),
     destination: computed(() => destinationOf(project.value, form.values.value)),
     open() {
       void choices.reload().then(() => {
@@ -155,7 +191,37 @@ function destinationOf(project: Project | null, values: JobValues): Destination 
   return { account, container, prefix, tier: values.tier ?? storage.tier };
 }
 
-export function checkJob(values: JobValues): FieldErrors {
+export interface EffectiveSwitches {
+  readonly repeats: boolean;
+  readonly removesVanished: boolean;
+  /** Percent; 0 = none. Null = what is typed is no number. */
+  readonly readbackPercent: number | null;
+  readonly deletes: boolean;
+  /** Something at the destination may be replaced: by the rule, or because a sync keeps up to date what it wrote. */
+  readonly replaces: boolean;
+  readonly archived: ArchivedRule;
+}
+
+/**
+ * What others switch off does not count, whatever stands in its field: without verification nothing is read back and,
+ * above all, no source file is removed; nor by a sync, which would take the removed for gone.
+ */
+export function effectiveSwitches(values: JobValues, type: RunnableJobType): EffectiveSwitches {
+  const percentFault = checkWhole(values.readbackPercent, READBACK_PERCENT);
+  const repeats = type === "sync";
+  const replaces = repeats || values.existing === "overwrite";
+  return {
+    repeats,
+    removesVanished: repeats && values.vanished === "remove",
+    readbackPercent: !values.verify ? 0 : percentFault === null ? Number(values.readbackPercent) : null,
+    deletes: values.verify && !repeats && values.deletes,
+    replaces,
+    archived: replaces ? values.archived : "skip",
+  };
+}
+
+export function checkJob(values: JobValues, type: RunnableJobType): FieldErrors {
+  const effective = effectiveSwitches(values, type);
   const errors: Record<string, string> = {};
   const fault = (path: string, message: string | null) => {
     if (message !== null) errors[path] = message;
@@ -175,6 +241,14 @@ export function checkJob(values: JobValues): FieldErrors {
   );
   fault("options.concurrency", checkWhole(values.concurrency, CONCURRENCY));
   fault("options.chunkSizeMiB", checkWhole(values.chunkSizeMiB, CHUNK_MIB));
+  fault("options.bandwidthMbps", checkMegabits(values.bandwidthMbps));
+  if (effective.readbackPercent === null) {
+    fault("options.readbackPercent", checkWhole(values.readbackPercent, READBACK_PERCENT));
+  }
+  if (effective.repeats) {
+    fault("options.repetition.everyMinutes", checkWhole(values.everyMinutes, REPETITION_MINUTES));
+  }
+  if (effective.deletes) Object.assign(errors, checkDeletion(values));
   fault("options.filters.include", checkPatterns(values.include));
   fault("options.filters.exclude", checkPatterns(values.exclude));
   const [min, max] = [sizeOf(values.sizeMin), sizeOf(values.sizeMax)];
@@ -190,15 +264,31 @@ export function checkJob(values: JobValues): FieldErrors {
   return errors;
 }
 
+function checkDeletion(values: JobValues): FieldErrors {
+  const errors: Record<string, string> = {};
+  const daysFault = checkWhole(values.retentionDays, RETENTION_DAYS);
+  if (daysFault !== null) errors["options.deletion.retentionDays"] = daysFault;
+  if (values.deletionFilesMax.trim() !== "") {
+    const countFault = checkWhole(values.deletionFilesMax, { min: 1, max: Number.MAX_SAFE_INTEGER });
+    if (countFault !== null) errors["options.deletion.filesMax"] = "A whole number, or nothing for all";
+  }
+  if (values.confirmDeletionOf.trim() !== values.path.trim() || values.path.trim() === "") {
+    errors["confirmDeletionOf"] = "Not the source folder as it stands above";
+  }
+  return errors;
+}
+
 /** The request that says what the form says. */
-export function jobOf(values: JobValues, types: readonly RunnableJobType[]): JobCreate {
+export function jobOf(values: JobValues, type: RunnableJobType): JobCreate {
+  const effective = effectiveSwitches(values, type);
+  const bandwidthMbps = megabitsOf(values.bandwidthMbps);
   const sizeBytesMin = sizeOf(values.sizeMin);
   const sizeBytesMax = sizeOf(values.sizeMax);
   return {
     projectId: values.projectId,
     agentId: values.agentId,
     name: values.name.trim(),
-    type: values.type ?? types[0] ?? "migrate_files",
+    type,
     source: { kind: "local", path: values.path.trim() },
     destination: {
       ...(values.prefix === null ? {} : { prefix: trimSlashes(values.prefix) }),
@@ -207,8 +297,15 @@ export function jobOf(values: JobValues, types: readonly RunnableJobType[]): Job
     options: {
       concurrency: Number(values.concurrency),
       chunkSizeMiB: Number(values.chunkSizeMiB),
+      bandwidthMbps: bandwidthMbps === "wrong" ? null : bandwidthMbps,
       verify: values.verify,
+      readbackPercent: effective.readbackPercent ?? 0,
       existing: values.existing,
+      archived: effective.archived,
+      repetition: effective.repeats
+        ? { everyMinutes: Number(values.everyMinutes), vanished: values.vanished }
+        : null,
+      deletion: effective.deletes ? deletionOf(values) : null,
       filters: {
         include: linesOf(values.include),
         exclude: linesOf(values.exclude),
@@ -218,6 +315,16 @@ export function jobOf(values: JobValues, types: readonly RunnableJobType[]): Job
         sizeBytesMax: sizeBytesMax === "wrong" ? null : sizeBytesMax,
       },
     },
+    ...(effective.deletes ? { confirmDeletionOf: values.confirmDeletionOf.trim() } : {}),
+  };
+}
+
+function deletionOf(values: JobValues): Deletion {
+  const most = values.deletionFilesMax.trim();
+  return {
+    retentionDays: Number(values.retentionDays),
+    filesMax: most === "" ? null : Number(most),
+    dryRun: values.deletionDryRun,
   };
 }
 

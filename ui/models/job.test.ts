@@ -20,9 +20,13 @@ async function setUp(first: Partial<Job> = {}) {
   const clock = createTestClock();
   const sockets = createSockets();
   const server = { job: jobWith(first), failures: [{ path: "a.txt", code: "source_denied", message: "No" }] };
-  const { api, asked } = createTestApi(({ method, path }) => {
+  const { api, asked } = createTestApi(({ method, path, body }) => {
     if (path.includes("/failures")) return { body: pageWith(server.failures) };
     const action = method === "POST" ? path.split("/").at(-1) : null;
+    if (method === "PATCH") {
+      const config = { ...server.job.config, options: { ...server.job.config.options, ...(body as object) } };
+      server.job = { ...server.job, config, desiredRev: server.job.desiredRev + 1 };
+    }
     if (action === "pause")
       server.job = { ...server.job, desiredState: "pause", desiredRev: server.job.desiredRev + 1 };
     return { body: server.job };
@@ -32,7 +36,10 @@ async function setUp(first: Partial<Job> = {}) {
     load: () => Promise.resolve(),
   });
   live.watch({ kind: "job", jobId: "job_1" });
-  const page = createJobPage({ api, clock, live, toasts: createToasts(clock) }, "job_1");
+  const page = createJobPage(
+    { api, clock, live, toasts: createToasts(clock), uuid: () => "key-00000001" },
+    "job_1",
+  );
   page.open();
   await settle();
   sockets.last.events.opened();
@@ -49,6 +56,41 @@ test("[U16] a pause is on its way until the agent confirms it, and the page find
   await clock.pass(2_000);
   expect(page.figures.value?.pendingWish).toBeNull();
   expect(page.figures.value?.status).toBe("paused");
+  page.close();
+});
+
+test("[U30] a new limit is sent as a number, and on its way until the agent confirms it", async () => {
+  const { clock, server, page, reads, asked } = await setUp();
+  page.editLimit();
+  page.limitForm.value?.set("bandwidthMbps", "12,5");
+  await page.limitForm.value?.submit();
+  expect(asked.at(-1)).toMatchObject({ method: "PATCH", body: { bandwidthMbps: 12.5 } });
+  expect(page.limitForm.value).toBeNull();
+  expect(page.job.value?.config.options.bandwidthMbps).toBe(12.5);
+  expect(page.limitIsPending.value).toBe(true);
+  server.job = { ...server.job, appliedRev: server.job.desiredRev };
+  await clock.pass(2_000);
+  expect(page.limitIsPending.value).toBe(false);
+  const after = reads();
+  await clock.pass(60_000);
+  expect(reads()).toBe(after);
+  page.close();
+});
+
+test("[U30] an empty limit takes the job's own away, and one that is no number is not sent", async () => {
+  const config = jobWith().config;
+  const { page, asked } = await setUp({
+    config: { ...config, options: { ...config.options, bandwidthMbps: 20 } },
+  });
+  page.editLimit();
+  expect(page.limitForm.value?.values.value.bandwidthMbps).toBe("20");
+  page.limitForm.value?.set("bandwidthMbps", "fast");
+  await page.limitForm.value?.submit();
+  expect(page.limitForm.value?.errors.value["bandwidthMbps"]).toBeDefined();
+  expect(asked.some((request) => request.method === "PATCH")).toBe(false);
+  page.limitForm.value?.set("bandwidthMbps", "");
+  await page.limitForm.value?.submit();
+  expect(asked.at(-1)?.body).toEqual({ bandwidthMbps: null });
   page.close();
 });
 

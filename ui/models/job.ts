@@ -2,10 +2,12 @@
 import { computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import type { Job } from "../../schema/api.ts";
 import type { FileFailure } from "../../schema/job.ts";
-import { type JobAction, sentenceOf } from "../api.ts";
+import { type FieldErrors, type JobAction, sentenceOf } from "../api.ts";
 import { isFinal } from "../contract.ts";
+import { createForm, type Form } from "./form.ts";
 import { figuresOf, isNewsTo, type JobFigures } from "./job-figures.ts";
 import type { JobListWorld } from "./jobs.ts";
+import { checkMegabits, megabitsOf } from "./megabits.ts";
 import { createRemote, type Remote } from "./remote.ts";
 import type { ToastsModel } from "./toasts.ts";
 
@@ -16,6 +18,12 @@ const FAILURES_MS_MIN = 5_000;
 /** Speeds kept for the curve: two minutes at one a second, about what its width can show. */
 export const SPEEDS_MAX = 120;
 
+/** The one thing of a job that may change while it runs. */
+export interface LimitValues {
+  /** As typed; empty = none of its own. */
+  readonly bandwidthMbps: string;
+}
+
 export interface JobPageModel {
   readonly remote: ReadonlySignal<Remote<Job>>;
   readonly job: ReadonlySignal<Job | null>;
@@ -25,7 +33,13 @@ export interface JobPageModel {
   readonly speeds: ReadonlySignal<readonly number[]>;
   /** The action that is being asked for. */
   readonly asking: ReadonlySignal<JobAction | null>;
+  /** The limit of the line while it is being changed. */
+  readonly limitForm: ReadonlySignal<Form<LimitValues> | null>;
+  /** The agent has not yet confirmed the limit that was set here. */
+  readonly limitIsPending: ReadonlySignal<boolean>;
   act(action: JobAction): Promise<void>;
+  editLimit(): void;
+  cancelEditLimit(): void;
   moreFailures(): Promise<void>;
   reload(): Promise<void>;
   open(): void;
@@ -34,6 +48,7 @@ export interface JobPageModel {
 
 export interface JobPageWorld extends JobListWorld {
   readonly toasts: ToastsModel;
+  uuid(): string;
 }
 
 export function createJobPage(world: JobPageWorld, jobId: string): JobPageModel {
@@ -50,6 +65,13 @@ export function createJobPage(world: JobPageWorld, jobId: string): JobPageModel 
   const failures = signal<readonly FileFailure[]>([]);
   const failuresCursor = signal<string | null>(null);
   const speeds = signal<readonly number[]>([]);
+  const limitForm = signal<Form<LimitValues> | null>(null);
+  /** The revision of the wish that carries the limit set here; 0 = none was. */
+  const limitRevision = signal(0);
+  const limitIsPending = computed(() => {
+    const job = told.value.value?.job;
+    return job !== undefined && !isFinal(job.status) && job.appliedRev < limitRevision.value;
+  });
   const closing = new AbortController();
   let stops: (() => void)[] = [];
   let cancelTend: (() => void) | null = null;
@@ -62,7 +84,7 @@ export function createJobPage(world: JobPageWorld, jobId: string): JobPageModel 
     const shown = figures.value;
     if (job === undefined || shown === null) return false;
     const reportIsDue = isFinal(shown.status) && job.report === null && shown.agentOnline;
-    return shown.pendingWish !== null || reportIsDue;
+    return shown.pendingWish !== null || limitIsPending.value || reportIsDue;
   }
 
   function tend(): void {
@@ -120,6 +142,31 @@ export function createJobPage(world: JobPageWorld, jobId: string): JobPageModel 
     hasMoreFailures: computed(() => failuresCursor.value !== null),
     speeds,
     asking,
+    limitForm,
+    limitIsPending,
+    editLimit() {
+      const held = told.value.value?.job.config.options.bandwidthMbps ?? null;
+      limitForm.value = createForm<LimitValues, Job>({
+        initial: { bandwidthMbps: held === null ? "" : String(held) },
+        idempotencyKey: world.uuid(),
+        check: (values): FieldErrors => {
+          const wrong = checkMegabits(values.bandwidthMbps);
+          return wrong === null ? {} : { bandwidthMbps: wrong };
+        },
+        save(values) {
+          const bandwidthMbps = megabitsOf(values.bandwidthMbps);
+          return api.jobs.update(jobId, { bandwidthMbps: bandwidthMbps === "wrong" ? null : bandwidthMbps });
+        },
+        saved(job) {
+          told.put({ job, askedAtMs: clock.now() });
+          limitRevision.value = job.desiredRev;
+          limitForm.value = null;
+        },
+      });
+    },
+    cancelEditLimit() {
+      limitForm.value = null;
+    },
     async act(action) {
       if (asking.value !== null) return;
       asking.value = action;

@@ -6,9 +6,10 @@ import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import type { Client, Connection, Project, ProjectCreate } from "../../schema/api.ts";
 import type { AccessTier, ProjectType } from "../../schema/job.ts";
 import { type Api, ApiError, type FieldErrors, sentenceOf } from "../api.ts";
-import { CONTAINER_NAME, isBlobPrefix } from "../contract.ts";
+import { CONTAINER_NAME, isBlobPrefix, isTimeZone } from "../contract.ts";
 import { createForm, type Form, textOrNull } from "./form.ts";
 import { createRemote, loadAll, type Remote } from "./remote.ts";
+import { checkSchedule, newSchedule, scheduleOf, type ScheduleValues, scheduleValuesOf } from "./schedule.ts";
 
 export interface ProjectValues {
   readonly clientId: string;
@@ -23,6 +24,8 @@ export interface ProjectValues {
   readonly containerIsNew: boolean;
   readonly tier: AccessTier;
   readonly prefix: string;
+  /** Null = the line may always be used in full. */
+  readonly schedule: ScheduleValues | null;
 }
 
 /** The containers of the chosen connection. */
@@ -42,6 +45,9 @@ export interface ProjectFormModel {
   chooseConnection(id: string): void;
   /** A connection that was just added is offered and chosen. */
   addConnection(connection: Connection): void;
+  /** Begins one in the reader's time zone. */
+  addSchedule(): void;
+  setSchedule(change: Partial<ScheduleValues>): void;
   reloadContainers(): void;
   open(): void;
   close(): void;
@@ -59,7 +65,7 @@ export interface ProjectFormPlan {
 }
 
 export function createProjectForm(
-  world: { api: Api; uuid(): string },
+  world: { api: Api; timeZone: string; uuid(): string },
   plan: ProjectFormPlan,
 ): ProjectFormModel {
   const { api } = world;
@@ -128,6 +134,13 @@ export function createProjectForm(
       });
       chooseConnection(added.id);
     },
+    addSchedule() {
+      form.set("schedule", newSchedule(isTimeZone(world.timeZone) ? world.timeZone : "UTC"));
+    },
+    setSchedule(change) {
+      const held = form.values.value.schedule;
+      if (held !== null) form.set("schedule", { ...held, ...change });
+    },
     reloadContainers: () => void loadContainers(form.values.value.connectionId),
     open() {
       void choices.reload().then(() => {
@@ -161,6 +174,7 @@ function initialValues({ project, clientId }: ProjectFormPlan): ProjectValues {
     containerIsNew: false,
     tier: project?.storage?.tier ?? "Hot",
     prefix: project?.storage?.prefix ?? "",
+    schedule: project?.bandwidthSchedule ? scheduleValuesOf(project.bandwidthSchedule) : null,
   };
 }
 
@@ -177,7 +191,7 @@ export function checkProject(values: ProjectValues): FieldErrors {
     errors["storage.prefix"] =
       "Folders separated by single slashes, such as acme-corp/files, without . or ..";
   }
-  return errors;
+  return values.schedule === null ? errors : { ...errors, ...checkSchedule(values.schedule) };
 }
 
 async function saveProject(
@@ -198,6 +212,7 @@ async function saveProject(
       tier: values.tier,
       prefix: trimSlashes(values.prefix),
     },
+    bandwidthSchedule: values.schedule === null ? null : scheduleOf(values.schedule),
   } satisfies Omit<ProjectCreate, "clientId" | "type">;
   return project === null
     ? api.projects.create({ ...body, clientId: values.clientId, type: values.type }, key)

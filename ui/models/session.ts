@@ -13,7 +13,7 @@ export type SessionState =
 export interface Rights {
   /** Clients, projects, jobs. */
   readonly write: boolean;
-  /** Agents, registration codes, storage connections. */
+  /** Agents, registration codes, storage connections, and letting a job remove source files. */
   readonly administer: boolean;
 }
 

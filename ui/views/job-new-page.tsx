@@ -1,14 +1,16 @@
-import { CheckField, SelectField, TextAreaField, TextField } from "../components/field.tsx";
+import { SelectField, TextField } from "../components/field.tsx";
 import { FormFrame } from "../components/form-frame.tsx";
 import { Loaded, Notice } from "../components/loaded.tsx";
 import { Card, Page } from "../components/page.tsx";
-import { ACCESS_TIERS, CHUNK_MIB, CONCURRENCY, EXISTING_RULES } from "../contract.ts";
+import { REPETITION_MINUTES, VANISHED_RULES } from "../contract.ts";
 import type { App } from "../models/app.ts";
 import { faultAt } from "../models/form.ts";
 import { createJobForm, type JobFormModel } from "../models/job-form.ts";
 import { pathOf } from "../models/router.ts";
-import { EXISTING_WORDS, JOB_TYPE_WORDS, TIER_WORDS } from "../words.ts";
-import { destinationText, planSentence } from "./job-sentences.ts";
+import { JOB_TYPE_WORDS, VANISHED_WORDS } from "../words.ts";
+import { JobOptions } from "./job-options.tsx";
+import { planOf } from "./job-plan.ts";
+import { destinationText } from "./job-sentences.ts";
 import { usePageModel } from "./use-page-model.ts";
 
 export function JobNewPage({ app, projectId }: { app: App; projectId: string | null }) {
@@ -39,14 +41,8 @@ export function JobNewPage({ app, projectId }: { app: App; projectId: string | n
           >
             <Missing model={model} />
             <WhatFields model={model} />
-            <HowFields model={model} />
-            <FilterFields model={model} />
-            <Notice tone="neutral" testId="job-plan">
-              {planSentence(form.values.value, {
-                agent: model.agent.value,
-                destination: model.destination.value,
-              })}
-            </Notice>
+            <JobOptions model={model} mayDelete={app.session.rights.value.administer} />
+            <Plan model={model} />
           </FormFrame>
         )}
       </Loaded>
@@ -135,6 +131,7 @@ function WhatFields({ model }: { model: JobFormModel }) {
           onInput={(value) => form.set("type", value)}
         />
       )}
+      {model.effective.value.repeats && <RepetitionFields model={model} />}
       <TextField
         name="source.path"
         label="Source folder"
@@ -157,185 +154,67 @@ function WhatFields({ model }: { model: JobFormModel }) {
   );
 }
 
-function HowFields({ model }: { model: JobFormModel }) {
+function RepetitionFields({ model }: { model: JobFormModel }) {
   const { form } = model;
   const values = form.values.value;
   const errors = form.errors.value;
-  const storage = model.project.value?.storage ?? null;
   return (
-    <details class="card fold" data-testid="job-options">
-      <summary>
-        <h2>Options</h2>
-        <span class="muted">
-          {values.concurrency} streams · {values.chunkSizeMiB} MiB ·{" "}
-          {values.verify ? "verified" : "not verified"}
-        </span>
-      </summary>
-      <div class="fold-body">
-        <div class="field-pair">
-          <TextField
-            name="options.concurrency"
-            label="Parallel streams"
-            type="number"
-            min={CONCURRENCY.min}
-            max={CONCURRENCY.max}
-            hint={`${CONCURRENCY.min} to ${CONCURRENCY.max}`}
-            testId="job-concurrency"
-            value={values.concurrency}
-            error={faultAt(errors, "options.concurrency")}
-            onInput={(value) => form.set("concurrency", value)}
-          />
-          <TextField
-            name="options.chunkSizeMiB"
-            label="Chunk size"
-            type="number"
-            unit="MiB"
-            min={CHUNK_MIB.min}
-            max={CHUNK_MIB.max}
-            hint="Raised by itself for very large files"
-            testId="job-chunk"
-            value={values.chunkSizeMiB}
-            error={faultAt(errors, "options.chunkSizeMiB")}
-            onInput={(value) => form.set("chunkSizeMiB", value)}
-          />
-        </div>
-        <CheckField
-          name="options.verify"
-          label="Verify integrity"
-          hint="After the upload the storage service is asked what it holds, and each file is compared."
-          testId="job-verify"
-          checked={values.verify}
-          onInput={(checked) => form.set("verify", checked)}
+    <>
+      <div class="field-pair">
+        <TextField
+          name="options.repetition.everyMinutes"
+          label="Pause between passes"
+          type="number"
+          unit="min"
+          min={REPETITION_MINUTES.min}
+          max={REPETITION_MINUTES.max}
+          hint="From the end of one pass to the next. It goes on until you press Finish."
+          testId="job-every-minutes"
+          value={values.everyMinutes}
+          error={faultAt(errors, "options.repetition.everyMinutes")}
+          onInput={(value) => form.set("everyMinutes", value)}
         />
         <SelectField
-          name="options.existing"
-          label="What is already at the destination"
-          testId="job-existing"
-          value={values.existing}
-          options={EXISTING_RULES.map((rule) => ({ value: rule, text: EXISTING_WORDS[rule] }))}
-          error={faultAt(errors, "options.existing")}
-          onInput={(value) => form.set("existing", value)}
+          name="options.repetition.vanished"
+          label="Files that are gone from the source"
+          testId="job-vanished"
+          value={values.vanished}
+          options={VANISHED_RULES.map((rule) => ({ value: rule, text: VANISHED_WORDS[rule] }))}
+          error={faultAt(errors, "options.repetition.vanished")}
+          onInput={(value) => form.set("vanished", value)}
         />
-        <div class="field-pair">
-          <TextField
-            name="destination.prefix"
-            label="Folder in the container"
-            hint="As in the project, unless changed here"
-            testId="job-prefix"
-            value={values.prefix ?? storage?.prefix ?? ""}
-            error={faultAt(errors, "destination.prefix")}
-            onInput={(value) => form.set("prefix", value)}
-          />
-          <SelectField
-            name="destination.tier"
-            label="Tier"
-            testId="job-tier"
-            value={values.tier ?? storage?.tier ?? "Hot"}
-            options={ACCESS_TIERS.map((tier) => ({ value: tier, text: TIER_WORDS[tier] }))}
-            error={faultAt(errors, "destination.tier")}
-            onInput={(value) => form.set("tier", value)}
-          />
-        </div>
       </div>
-    </details>
+      {values.vanished === "remove" && (
+        <Notice tone="warning" testId="vanished-warning">
+          Whatever somebody deletes, renames or moves at the source is deleted at the destination with the
+          next pass, also by mistake. Keep soft delete or versioning switched on in the storage account.
+        </Notice>
+      )}
+    </>
   );
 }
 
-function FilterFields({ model }: { model: JobFormModel }) {
-  const { form } = model;
-  const values = form.values.value;
-  const errors = form.errors.value;
-  const texts = [
-    values.include,
-    values.exclude,
-    values.modifiedAfter,
-    values.modifiedBefore,
-    values.sizeMin,
-    values.sizeMax,
-  ];
-  const used = texts.filter((text) => text.trim() !== "").length;
+/** What will happen, to be read before the button is pressed. */
+function Plan({ model }: { model: JobFormModel }) {
+  const lines = planOf(model.form.values.value, {
+    agent: model.agent.value,
+    project: model.project.value,
+    destination: model.destination.value,
+    type: model.type.value,
+  });
   return (
-    <details class="card fold" data-testid="job-filters">
-      <summary>
-        <h2>Filters</h2>
-        <span class="muted">{used === 0 ? "Everything in the folder" : `${used} set`}</span>
-      </summary>
-      <div class="fold-body">
-        <div class="field-pair">
-          <TextAreaField
-            name="options.filters.include"
-            label="Only these"
-            optional
-            rows={4}
-            mono
-            hint="One pattern per line, as in .gitignore. When there are any, a file must match one."
-            placeholder={"*.pdf\nProjects/2024/**"}
-            testId="job-include"
-            value={values.include}
-            error={faultAt(errors, "options.filters.include")}
-            onInput={(value) => form.set("include", value)}
-          />
-          <TextAreaField
-            name="options.filters.exclude"
-            label="Not these"
-            optional
-            rows={4}
-            mono
-            hint="One pattern per line. A file that matches is left out."
-            placeholder={"~$*\nThumbs.db\n*.tmp"}
-            testId="job-exclude"
-            value={values.exclude}
-            error={faultAt(errors, "options.filters.exclude")}
-            onInput={(value) => form.set("exclude", value)}
-          />
-        </div>
-        <div class="field-pair">
-          <TextField
-            name="options.filters.modifiedAfter"
-            label="Modified on or after"
-            optional
-            type="date"
-            testId="job-modified-after"
-            value={values.modifiedAfter}
-            error={faultAt(errors, "options.filters.modifiedAfter")}
-            onInput={(value) => form.set("modifiedAfter", value)}
-          />
-          <TextField
-            name="options.filters.modifiedBefore"
-            label="Modified before"
-            optional
-            type="date"
-            testId="job-modified-before"
-            value={values.modifiedBefore}
-            error={faultAt(errors, "options.filters.modifiedBefore")}
-            onInput={(value) => form.set("modifiedBefore", value)}
-          />
-        </div>
-        <div class="field-pair">
-          <TextField
-            name="options.filters.sizeBytesMin"
-            label="At least"
-            optional
-            inputMode="decimal"
-            unit="MB"
-            testId="job-size-min"
-            value={values.sizeMin}
-            error={faultAt(errors, "options.filters.sizeBytesMin")}
-            onInput={(value) => form.set("sizeMin", value)}
-          />
-          <TextField
-            name="options.filters.sizeBytesMax"
-            label="At most"
-            optional
-            inputMode="decimal"
-            unit="MB"
-            testId="job-size-max"
-            value={values.sizeMax}
-            error={faultAt(errors, "options.filters.sizeBytesMax")}
-            onInput={(value) => form.set("sizeMax", value)}
-          />
-        </div>
-      </div>
-    </details>
+    <Card title="What will happen" testId="job-plan">
+      {lines.length === 0 ? (
+        <p class="muted">Choose a project, an agent and a source folder; it is then written here.</p>
+      ) : (
+        <ul class="plan">
+          {lines.map((line) => (
+            <li key={line.text} class={line.tone === "warning" ? "plan-warning" : ""}>
+              {line.text}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
   );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Job } from "../../schema/api.ts";
-import { Badge } from "../components/badge.tsx";
+import { Badge, StateDot } from "../components/badge.tsx";
 import { Button } from "../components/button.tsx";
 import { ConfirmDialog } from "../components/dialog.tsx";
 import { type Figure, Figures } from "../components/figures.tsx";
@@ -17,8 +17,10 @@ import { pathOf } from "../models/router.ts";
 import { JOB_STATUS_WORDS, jobErrorSentence, PENDING_WISH_WORDS } from "../words.ts";
 import { JobDetails } from "./job-details.tsx";
 import { JobFailures } from "./job-failures.tsx";
+import { JobLimit } from "./job-limit.tsx";
 import { bytesText, JobBar, progressText } from "./job-progress.tsx";
 import { JobReportCard } from "./job-report.tsx";
+import { waitingWords } from "./job-sentences.ts";
 import { usePageModel } from "./use-page-model.ts";
 
 export function JobPage({ app, id }: { app: App; id: string }) {
@@ -33,7 +35,16 @@ export function JobPage({ app, id }: { app: App; id: string }) {
           ? { text: "Jobs", href: pathOf({ page: "jobs", state: "all" }) }
           : { text: job.projectName, href: pathOf({ page: "project", id: job.projectId }) }
       }
-      badge={figures && <Badge words={JOB_STATUS_WORDS[figures.status]} testId="job-status" />}
+      badge={
+        figures && (
+          <>
+            <Badge words={JOB_STATUS_WORDS[figures.status]} testId="job-status" />
+            {figures.waiting !== null && (
+              <StateDot words={waitingWords(figures.waiting, app.nowMs.value)} testId="job-waiting" />
+            )}
+          </>
+        )
+      }
       lead={job && `${job.clientName} · ${job.agentName}`}
       actions={figures && app.session.rights.value.write && <Controls model={model} figures={figures} />}
     >
@@ -42,9 +53,14 @@ export function JobPage({ app, id }: { app: App; id: string }) {
           figures && (
             <>
               <Situation job={value} figures={figures} nowMs={app.nowMs.value} />
-              <ProgressCard model={model} figures={figures} job={value} />
+              <ProgressCard
+                model={model}
+                figures={figures}
+                job={value}
+                mayWrite={app.session.rights.value.write}
+              />
               {value.report !== null && value.epoch === figures.epoch && isFinal(figures.status) && (
-                <JobReportCard report={value.report} />
+                <JobReportCard report={value.report} options={value.config.options} />
               )}
               <JobFailures
                 failures={model.failures.value}
@@ -62,7 +78,7 @@ export function JobPage({ app, id }: { app: App; id: string }) {
 }
 
 function Controls({ model, figures }: { model: JobPageModel; figures: JobFigures }) {
-  const [asksCancel, setAsksCancel] = useState(false);
+  const [asks, setAsks] = useState<"cancel" | "finish" | null>(null);
   const { status, desiredState } = figures;
   const asking = model.asking.value;
   if (isFinal(status)) {
@@ -80,7 +96,18 @@ function Controls({ model, figures }: { model: JobPageModel; figures: JobFigures
   }
   return (
     <>
-      {desiredState === "pause" ? (
+      {model.job.value?.config.type === "sync" && (desiredState === "run" || desiredState === "pause") && (
+        <Button
+          look={desiredState === "run" ? "primary" : "plain"}
+          icon="check"
+          testId="finish-job"
+          busy={asking === "finish"}
+          onPress={() => setAsks("finish")}
+        >
+          Finish
+        </Button>
+      )}
+      {desiredState === "pause" && (
         <Button
           look="primary"
           icon="play"
@@ -90,7 +117,9 @@ function Controls({ model, figures }: { model: JobPageModel; figures: JobFigures
         >
           Resume
         </Button>
-      ) : (
+      )}
+      {/* A last pass cannot be paused: it is left to its end, or cancelled. */}
+      {desiredState === "run" && (
         <Button
           icon="pause"
           testId="pause-job"
@@ -100,17 +129,31 @@ function Controls({ model, figures }: { model: JobPageModel; figures: JobFigures
           Pause
         </Button>
       )}
-      <Button icon="stop" testId="cancel-job" busy={asking === "cancel"} onPress={() => setAsksCancel(true)}>
+      <Button icon="stop" testId="cancel-job" busy={asking === "cancel"} onPress={() => setAsks("cancel")}>
         Cancel job
       </Button>
-      {asksCancel && (
+      {asks === "finish" && (
+        <ConfirmDialog
+          title="Finish this job?"
+          look="primary"
+          confirmText="Finish job"
+          cancelText="Keep it repeating"
+          confirmTestId="confirm-finish"
+          onConfirm={() => void model.act("finish")}
+          onClose={() => setAsks(null)}
+        >
+          It carries the pass it is in to its end, makes no other, and is then completed with its report. For
+          a last pass over everything, finish it after the source is no longer worked on.
+        </ConfirmDialog>
+      )}
+      {asks === "cancel" && (
         <ConfirmDialog
           title="Cancel this job?"
           confirmText="Cancel job"
           cancelText="Keep it running"
           confirmTestId="confirm-cancel"
           onConfirm={() => void model.act("cancel")}
-          onClose={() => setAsksCancel(false)}
+          onClose={() => setAsks(null)}
         >
           It stops at once. What is already at the destination stays there. A cancelled job can be retried;
           what is there and identical is then skipped.
@@ -146,6 +189,19 @@ function Situation({ job, figures, nowMs }: { job: Job; figures: JobFigures; now
           {PENDING_WISH_WORDS[figures.pendingWish]}
         </Notice>
       )}
+      {goesOn && figures.desiredState === "finish" && figures.pendingWish === null && (
+        <Notice tone="neutral" testId="last-pass">
+          This is the last pass. The job is completed when it is done.
+        </Notice>
+      )}
+      {figures.waiting?.message && (
+        <Notice
+          tone={waitingWords(figures.waiting, nowMs).tone === "warning" ? "warning" : "neutral"}
+          testId="waiting-message"
+        >
+          <FileName name={figures.waiting.message} />
+        </Notice>
+      )}
     </>
   );
 }
@@ -155,7 +211,8 @@ function offlineText(job: Job, nowMs: number): string {
   return `Agent offline since ${formatDateTime(job.agentLastSeenAt)} (${formatAgo(job.agentLastSeenAt, nowMs)}).`;
 }
 
-function ProgressCard({ model, figures, job }: { model: JobPageModel; figures: JobFigures; job: Job }) {
+function ProgressCard(props: { model: JobPageModel; figures: JobFigures; job: Job; mayWrite: boolean }) {
+  const { model, figures, job } = props;
   return (
     <Card testId="job-progress">
       <div class="progress-head">
@@ -192,11 +249,13 @@ function ProgressCard({ model, figures, job }: { model: JobPageModel; figures: J
       </div>
       {!isFinal(figures.status) && <SpeedCurve speeds={model.speeds.value} />}
       <Figures figures={fileFigures(figures, job)} />
+      {!isFinal(figures.status) && <JobLimit model={model} job={job} mayChange={props.mayWrite} />}
     </Card>
   );
 }
 
 function fileFigures({ totals }: JobFigures, job: Job): readonly Figure[] {
+  const { options } = job.config;
   const failed: Figure = {
     title: "Failed",
     value: formatCount(totals.filesFailed),
@@ -209,8 +268,14 @@ function fileFigures({ totals }: JobFigures, job: Job): readonly Figure[] {
     totals.filesFailed > 0 ? { ...failed, tone: "danger" } : failed,
     {
       title: "Verified",
-      value: job.config.options.verify ? formatCount(totals.filesVerified) : "Off",
+      value: options.verify ? formatCount(totals.filesVerified) : "Off",
       testId: "job-files-verified",
     },
+    ...(options.readbackPercent > 0
+      ? [{ title: "Read back", value: formatCount(totals.filesReadBack), testId: "job-files-read-back" }]
+      : []),
+    ...(options.deletion && !options.deletion.dryRun
+      ? [{ title: "Removed", value: formatCount(totals.filesDeleted), testId: "job-files-deleted" }]
+      : []),
   ];
 }

@@ -1,4 +1,5 @@
 /** A job's progress as it is shown in lists and on its page: one way to say it. */
+import type { Waiting } from "../../schema/protocol.ts";
 import { ProgressBar, type ProgressPart } from "../components/progress-bar.tsx";
 import { formatBytes, formatCountOf, formatPercent, formatSpeed, formatTimeLeft } from "../format.ts";
 import type { JobFigures } from "../models/job-figures.ts";
@@ -25,13 +26,29 @@ export function JobBar({
 
 /** Percent, or how much has been found while the whole is not known. */
 export function progressText(figures: JobFigures): string {
+  // Between two passes everything found so far is done, but the job is not: neither 100 nor 99.9 would be true.
+  if (figures.waiting?.reason === "next_pass") return "Pass done";
   if (figures.fraction !== null) return formatPercent(figures.fraction);
   return figures.status === "scanning" ? formatCountOf(figures.totals.filesTotal, "file") : "Waiting";
 }
 
+/** In a list a job that stands still says why; one that is only slower shows its speed. */
+const STANDSTILL_WORDS: Readonly<Record<Waiting["reason"], string | null>> = {
+  bandwidth: null,
+  throttled: null,
+  unreachable: "Storage unreachable",
+  disk_full: "Agent's disk full",
+  locked: "Locked files",
+  next_pass: "Waits for the next pass",
+};
+
 /** Speed and time left in one line, for lists. */
 export function paceText(figures: JobFigures): string {
   if (!figures.agentOnline && figures.status !== "completed") return "Agent offline";
+  if (figures.waiting !== null) {
+    const held = STANDSTILL_WORDS[figures.waiting.reason];
+    if (held !== null) return held;
+  }
   if (figures.bytesPerSecond === null) return "";
   const left = figures.secondsRemaining === null ? "" : ` · ${formatTimeLeft(figures.secondsRemaining)} left`;
   return formatSpeed(figures.bytesPerSecond) + left;

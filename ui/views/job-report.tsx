@@ -1,4 +1,4 @@
-import type { JobReport } from "../../schema/job.ts";
+import type { JobReport, TransferOptions } from "../../schema/job.ts";
 import { Badge } from "../components/badge.tsx";
 import { Facts, Figures } from "../components/figures.tsx";
 import { Card } from "../components/page.tsx";
@@ -12,10 +12,10 @@ import {
   NOTHING,
 } from "../format.ts";
 import { JOB_STATUS_WORDS, VERIFICATION_WORDS } from "../words.ts";
-import { successText } from "./job-sentences.ts";
+import { removedText, successText } from "./job-sentences.ts";
 
 /** The end of a run, as the agent told it: what an MSP hands to its customer. */
-export function JobReportCard({ report }: { report: JobReport }) {
+export function JobReportCard({ report, options }: { report: JobReport; options: TransferOptions }) {
   const { totals } = report;
   const failed = { title: "Failed", value: formatCount(totals.filesFailed), testId: "report-failed" };
   return (
@@ -45,6 +45,24 @@ export function JobReportCard({ report }: { report: JobReport }) {
               </>
             ),
           },
+          ...(totals.filesReadBack > 0 || options.readbackPercent > 0
+            ? [
+                {
+                  title: "Read back",
+                  value: `${formatCount(totals.filesReadBack)} of ${formatCountOf(totals.filesVerified, "verified file")}, whole, and hashed again`,
+                  testId: "report-read-back",
+                },
+              ]
+            : []),
+          ...(options.deletion
+            ? [
+                {
+                  title: "Removed at source",
+                  value: removedText(totals.filesDeleted, options.deletion),
+                  testId: "report-deleted",
+                },
+              ]
+            : []),
           { title: "Skipped", value: formatCountOf(totals.filesSkipped, "file"), testId: "report-skipped" },
           { title: "Sent", value: formatBytes(totals.bytesSent), testId: "report-sent" },
           { title: "From", value: formatDateTime(report.startedAt) },

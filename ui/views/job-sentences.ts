@@ -1,15 +1,17 @@
-/** What a job will do, and what a finished one did, as sentences a person can check before pressing the button. */
-import type { Agent } from "../../schema/api.ts";
-import type { ExistingRule, JobTotals } from "../../schema/job.ts";
-import { formatPercent } from "../format.ts";
-import { type Destination, type JobValues, linesOf } from "../models/job-form.ts";
+/** What a job does, waits for, and did, as sentences. Those of the form that makes one are in `job-plan.ts`. */
+import type { Deletion, JobTotals, Repetition } from "../../schema/job.ts";
+import type { Waiting } from "../../schema/protocol.ts";
+import {
+  formatCountOf,
+  formatDuration,
+  formatMegabits,
+  formatMoment,
+  formatPercent,
+  type Reader,
+} from "../format.ts";
+import type { Destination } from "../models/job-form.ts";
 import { visibleText } from "../plain-text.ts";
-
-const EXISTING_SENTENCES: Readonly<Record<ExistingRule, string>> = {
-  skip_identical: "What is already there and identical is skipped; nothing different is overwritten.",
-  overwrite: "What is already there under the same name is overwritten.",
-  fail: "A file whose name is already taken there counts as failed.",
-};
+import type { Worded } from "../words.ts";
 
 export function destinationText({ account, container, prefix, tier }: Destination): string {
   const place =
@@ -17,42 +19,61 @@ export function destinationText({ account, container, prefix, tier }: Destinatio
   return `${place}, storage account ${account}, ${tier} tier`;
 }
 
-export function planSentence(
-  values: JobValues,
-  { agent, destination }: { agent: Agent | null; destination: Destination | null },
-): string {
-  if (agent === null || destination === null || values.path.trim() === "") {
-    return "Choose a project, an agent and a source folder; what will happen is then written here.";
+/** Why a job is not as fast as it could be, or does not go on. A time that is over says nothing any more and is left out. */
+export function waitingWords(waiting: Waiting, nowMs: number, reader: Reader = {}): Worded {
+  const { reason, untilMs, megabitsPerSecond } = waiting;
+  const time = untilMs === null || untilMs <= nowMs ? null : formatMoment(untilMs, nowMs, reader);
+  const until = time === null ? "" : ` until ${time}`;
+  const nextTry = time === null ? "" : `, next try at ${time}`;
+  switch (reason) {
+    case "bandwidth": {
+      const limit =
+        typeof megabitsPerSecond === "number" ? ` to ${formatMegabits(megabitsPerSecond, reader)}` : "";
+      return { text: `Limited${limit}${until}`, tone: "neutral" };
+    }
+    case "throttled":
+      return { text: `Throttled by the storage account${until}`, tone: "warning" };
+    case "unreachable":
+      return { text: `Storage account unreachable, still trying${nextTry}`, tone: "warning" };
+    case "disk_full":
+      return {
+        text: "The disk of the agent is full; it goes on by itself when there is room",
+        tone: "warning",
+      };
+    case "locked":
+      return { text: `Waits for files that other programs have locked${nextTry}`, tone: "warning" };
+    case "next_pass":
+      return { text: time === null ? "Next pass soon" : `Next pass at ${time}`, tone: "neutral" };
   }
-  const path = visibleText(values.path.trim());
-  const filters = filterText(values);
-  const when = agent.status === "online" ? "" : " as soon as it is back online";
-  return [
-    `${agent.name} copies ${filters === "" ? "every file" : `the files ${filters}`} under ${path} to ${destinationText(destination)}${when}.`,
-    "The source is only read.",
-    EXISTING_SENTENCES[values.existing],
-    values.verify
-      ? "Afterwards the storage service is asked what it holds, and every file is compared."
-      : "What arrived is not checked afterwards.",
-  ].join(" ");
 }
 
-function filterText(values: JobValues): string {
-  const include = linesOf(values.include).length;
-  const exclude = linesOf(values.exclude).length;
-  const parts = [
-    include > 0 ? `that match ${include === 1 ? "the pattern" : `one of ${include} patterns`}` : "",
-    exclude > 0 ? `that match none of the excluded patterns` : "",
-    values.modifiedAfter === "" ? "" : `modified on or after ${values.modifiedAfter}`,
-    values.modifiedBefore === "" ? "" : `modified before ${values.modifiedBefore}`,
-    values.sizeMin.trim() === "" ? "" : `of at least ${values.sizeMin} MB`,
-    values.sizeMax.trim() === "" ? "" : `of at most ${values.sizeMax} MB`,
-  ].filter((part) => part !== "");
-  return parts.join(", ");
+export function repetitionText({ everyMinutes, vanished }: Repetition): string {
+  const gone = vanished === "keep" ? "stays at the destination" : "is removed at the destination too";
+  return `${formatDuration(everyMinutes * 60_000)} between them; what is gone from the source ${gone}`;
+}
+
+export function deletionText({ retentionDays, filesMax, dryRun }: Deletion): string {
+  const most = filesMax === null ? "every proved file" : `at most ${formatCountOf(filesMax, "file")}`;
+  if (dryRun) return `Dry run: says what would be removed (${most}), removes nothing`;
+  return retentionDays === 0
+    ? `${upperFirst(most)}, for good at the end of the job`
+    : `${upperFirst(most)}, for good after ${formatCountOf(retentionDays, "day")} in quarantine`;
+}
+
+/** What became of the source files, as the report tells it. */
+export function removedText(filesDeleted: number, { retentionDays, dryRun }: Deletion): string {
+  if (dryRun) return "Nothing: it was a dry run";
+  const files = formatCountOf(filesDeleted, "file");
+  if (filesDeleted === 0 || retentionDays === 0) return files;
+  return `${files}, moved into quarantine for ${formatCountOf(retentionDays, "day")}`;
 }
 
 /** Of the files that were tried, how many arrived; skipped ones were not tried. */
 export function successText(totals: JobTotals): string {
   const tried = totals.filesCompleted + totals.filesFailed;
   return tried === 0 ? "Nothing to move" : formatPercent(totals.filesCompleted / tried);
+}
+
+export function upperFirst(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -14,6 +14,7 @@ import { createProjectPage } from "../models/projects.ts";
 import { pathOf } from "../models/router.ts";
 import { PROJECT_TYPE_WORDS, TIER_WORDS } from "../words.ts";
 import { ConnectionForm } from "./connection-form.tsx";
+import { ScheduleFields } from "./schedule-fields.tsx";
 import { usePageModel } from "./use-page-model.ts";
 
 export function ProjectNewPage({ app, clientId }: { app: App; clientId: string | null }) {
@@ -68,6 +69,7 @@ function ProjectForm(props: { app: App; project: Project | null; clientId: strin
               mayAdd={app.session.rights.value.administer}
               onAddConnection={() => setAddsConnection(true)}
             />
+            <ScheduleFields model={model} />
           </FormFrame>
         )}
       </Loaded>

@@ -12,6 +12,7 @@ import { createProjectPage } from "../models/projects.ts";
 import { pathOf } from "../models/router.ts";
 import { PROJECT_STATUS_WORDS, PROJECT_TYPE_WORDS } from "../words.ts";
 import { JobTable } from "./job-table.tsx";
+import { scheduleText } from "./schedule-text.ts";
 import { usePageModel } from "./use-page-model.ts";
 
 export function ProjectPage({ app, id }: { app: App; id: string }) {
@@ -76,6 +77,15 @@ export function ProjectPage({ app, id }: { app: App; id: string }) {
                     ),
                   },
                   { title: "Tier", value: value.storage?.tier ?? NOTHING },
+                  ...(value.bandwidthSchedule
+                    ? [
+                        {
+                          title: "Bandwidth",
+                          value: scheduleText(value.bandwidthSchedule),
+                          testId: "project-schedule",
+                        },
+                      ]
+                    : []),
                   ...(value.psaTicketId === null ? [] : [{ title: "PSA ticket", value: value.psaTicketId }]),
                   ...(value.psaProjectId === null
                     ? []
