@@ -46,7 +46,19 @@ export interface Ours {
   measureJob(run: JobRun, signal: AbortSignal): Promise<Measurement>;
   /** From the phase `scanning` to the next one, as the API shows them; the job is cancelled there. */
   measureScan(run: JobRun, signal: AbortSignal): Promise<Measurement>;
+  /** Runs a job for as long as `during` takes, then cancels it. */
+  whileJob<Result>(
+    run: JobRun,
+    during: (job: LimitedJob) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result>;
   stop(): Promise<void>;
+}
+
+/** A job that is running. */
+export interface LimitedJob {
+  /** Changes its limit of the line; null = none. */
+  limit(bandwidthMbps: number | null): Promise<void>;
 }
 
 export async function startOurs(options: {
@@ -76,6 +88,8 @@ export async function startOurs(options: {
   return {
     measureJob: (run, signal) => product.withAgent((agent) => measureJob(product, agent, run, signal)),
     measureScan: (run, signal) => product.withAgent((agent) => measureScan(product, agent, run, signal)),
+    whileJob: (run, during, signal) =>
+      product.withAgent((agent) => whileJob(product, agent, run, { during, signal })),
     stop: () => controlPlane.stop(),
   };
 }
@@ -97,7 +111,7 @@ class Product {
     this.api = new ApiClient(url);
   }
 
-  async withAgent(measure: (agent: RunningAgent) => Promise<Measurement>): Promise<Measurement> {
+  async withAgent<Result>(measure: (agent: RunningAgent) => Promise<Result>): Promise<Result> {
     const name = `agent-${++this.#count}`;
     const stateDir = join(this.#options.folder, name);
     const { code } = await this.api.post<RegistrationCodeMade>("/api/registration-codes", {});
@@ -205,6 +219,25 @@ async function measureScan(
   await product.api.post(`/api/jobs/${id}/cancel`);
   await statusReached(product, agent, id, isFinal, signal);
   return measured;
+}
+
+async function whileJob<Result>(
+  product: Product,
+  agent: RunningAgent,
+  run: JobRun,
+  { during, signal }: { during: (job: LimitedJob) => Promise<Result>; signal: AbortSignal },
+): Promise<Result> {
+  const projectId = await product.makeProject(run);
+  const { id } = await product.makeJob(projectId, agent.agentId, run);
+  await statusReached(product, agent, id, (status) => status === "running", signal);
+  try {
+    return await during({
+      limit: async (bandwidthMbps) => void (await product.api.patch(`/api/jobs/${id}`, { bandwidthMbps })),
+    });
+  } finally {
+    await product.api.post(`/api/jobs/${id}/cancel`);
+    await statusReached(product, agent, id, isFinal, signal);
+  }
 }
 
 /** The moment (of `performance.now`) when the API said so. */

@@ -37,6 +37,10 @@ export interface Target {
   stored(container: string): Promise<Stored>;
   /** Body bytes that ever arrived, wherever; null where nobody counts them. */
   bytesReceived(): Promise<number | null>;
+  /** Body bytes of each second since the first that came after {@link Target.forget}; empty where nobody counts them. */
+  bytesPerSecond(): Promise<readonly number[]>;
+  /** Forgets what arrived, and all containers. */
+  forget(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -83,6 +87,10 @@ export async function startNullSink(options: {
     },
     stored: async (container) => JSON.parse(await ask("GET", `stored?container=${container}`)) as Stored,
     bytesReceived: async () => (JSON.parse(await ask("GET", "stats")) as { bodyBytes: number }).bodyBytes,
+    bytesPerSecond: async () => (await ask("GET", "rate?ms=1000")).trim().split("\n").map(Number),
+    forget: async () => {
+      await ask("POST", "reset");
+    },
     stop: () => child.stop(),
   };
 }
@@ -116,6 +124,8 @@ export async function startAzuriteTarget(folder: string): Promise<Target> {
       return stored;
     },
     bytesReceived: () => Promise.resolve(null),
+    bytesPerSecond: () => Promise.resolve([]),
+    forget: () => Promise.resolve(),
     stop: () => azurite.stop(),
   };
 }
