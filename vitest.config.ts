@@ -29,7 +29,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/{e2e,faults}/**/*.test.ts"],
           // Each file brings up the whole product, and two cores carry one of it at a time.
           maxWorkers: 1,
           testTimeout: 120_000,

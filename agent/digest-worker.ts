@@ -1,10 +1,12 @@
 /**
- * The thread beside: SHA-256 of files that come in blocks, and the blocks' checksums when it has time. It answers every
- * `add` and `finish` in their order. It imports as little as it can, because all of it is a second time in memory.
+ * The thread beside: SHA-256 of files that come in blocks, and the blocks' checksums when it has time; and small files, read
+ * and digested. It answers every `add`, `finish` and `read` in their order. It imports as little as it can, because all of it
+ * is a second time in memory.
  */
 import { createHash, type Hash } from "node:crypto";
 import { crc64Over } from "./crc64.ts";
-import type { ChecksumKind } from "./digests.ts";
+import type { ChecksumKind, FileRead } from "./digests.ts";
+import { type FileInMemory, readFile } from "./file-reader-deno.ts";
 
 export type DigestRequest =
   | { readonly kind: "start"; readonly memory: WebAssembly.Memory; readonly workspace: number }
@@ -17,10 +19,11 @@ export type DigestRequest =
       readonly length: number;
     }
   | { readonly kind: "finish"; readonly stream: number }
-  | { readonly kind: "abandon"; readonly stream: number };
+  | { readonly kind: "abandon"; readonly stream: number }
+  | { readonly kind: "read"; readonly checksum: ChecksumKind; readonly files: readonly FileInMemory[] };
 
-/** The checksum if one was asked for, or the SHA-256. */
-export type DigestAnswer = Uint8Array | null;
+/** The checksum if one was asked for, or the SHA-256; or the files that were read. */
+export type DigestAnswer = Uint8Array | null | readonly (FileRead | null)[];
 
 const scope = globalThis as unknown as {
   onmessage: (event: MessageEvent<DigestRequest>) => void;
@@ -44,23 +47,34 @@ scope.onmessage = ({ data: request }) => {
     case "abandon":
       hashes.delete(request.stream);
       return;
+    case "read":
+      return scope.postMessage(read(request));
   }
 };
 
-function add({ stream, checksum, offset, length }: Extract<DigestRequest, { kind: "add" }>): DigestAnswer {
-  if (memory === null || crc64 === null) throw new Error("Cannot hash: there is no memory yet");
-  const bytes = new Uint8Array(memory.buffer, offset, length);
-  let hash = hashes.get(stream);
-  if (hash === undefined) hashes.set(stream, (hash = createHash("sha256")));
-  hash.update(bytes);
-  switch (checksum) {
-    case null:
-      return null;
+function read({ checksum, files }: Extract<DigestRequest, { kind: "read" }>): DigestAnswer {
+  const held = memory;
+  if (held === null) throw new Error("Cannot read: there is no memory yet");
+  return files.map((file) => readFile(file, held, checksumOf, checksum));
+}
+
+function checksumOf(kind: ChecksumKind, bytes: Uint8Array): Uint8Array {
+  switch (kind) {
     case "crc64":
+      if (crc64 === null) throw new Error("Cannot hash: there is no memory yet");
       return crc64(bytes);
     case "md5":
       return plain(createHash("md5").update(bytes));
   }
+}
+
+function add({ stream, checksum, offset, length }: Extract<DigestRequest, { kind: "add" }>): DigestAnswer {
+  if (memory === null) throw new Error("Cannot hash: there is no memory yet");
+  const bytes = new Uint8Array(memory.buffer, offset, length);
+  let hash = hashes.get(stream);
+  if (hash === undefined) hashes.set(stream, (hash = createHash("sha256")));
+  hash.update(bytes);
+  return checksum === null ? null : checksumOf(checksum, bytes);
 }
 
 function finish(stream: number): DigestAnswer {

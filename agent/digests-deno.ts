@@ -10,7 +10,14 @@
 import { createHash } from "node:crypto";
 import { CRC64_WORKSPACE_BYTES, crc64Over } from "./crc64.ts";
 import type { DigestAnswer, DigestRequest } from "./digest-worker.ts";
-import { HEADROOM_BYTES, type ChecksumKind, type Digests, type DigestStream } from "./digests.ts";
+import {
+  HEADROOM_BYTES,
+  type ChecksumKind,
+  type Digests,
+  type DigestStream,
+  type FileRead,
+  type FileToRead,
+} from "./digests.ts";
 
 const PAGE_BYTES = 4096;
 const WASM_PAGE_BYTES = 65_536;
@@ -51,8 +58,9 @@ export function denoDigests(
       (_, index) => new Uint8Array(memory.buffer, first + index * slotBytes + HEADROOM_BYTES, bytesEach),
     ),
     checksum,
-    sha256: (bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()),
+    sha256: (bytes) => createHash("sha256").update(bytes).digest("hex"),
     openStream: () => thread.open(checksum),
+    readFiles: (kind, files) => thread.read(kind, files),
     close: () => {
       thread.close();
       Deno.unrefTimer(setTimeout(collectGarbage, GARBAGE_MS));
@@ -70,7 +78,8 @@ function startWorker(): Worker {
 }
 
 interface Waiting {
-  readonly stream: Stream;
+  /** Null of files that are read. */
+  readonly stream: Stream | null;
   readonly resolve: (answer: DigestAnswer) => void;
   readonly reject: (error: Error) => void;
 }
@@ -112,7 +121,24 @@ class HashThread {
     this.#worker?.postMessage(request);
   }
 
-  ask(stream: Stream, request: DigestRequest): Promise<DigestAnswer> {
+  async read(kind: ChecksumKind, files: readonly FileToRead[]): Promise<readonly (FileRead | null)[]> {
+    if (this.#isClosed) throw new Error("Cannot read files: the digests are closed");
+    clearTimeout(this.#idleTimer);
+    this.#worker ??= this.#start();
+    const inMemory = files.map(({ into, path, identity, sizeBytes, modifiedMs }) => {
+      if (!this.sees(into)) throw new TypeError("Cannot read: the place does not lie in one of the buffers");
+      return { path, identity, sizeBytes, modifiedMs, offset: into.byteOffset, length: into.length };
+    });
+    try {
+      const answer = await this.ask(null, { kind: "read", checksum: kind, files: inMemory });
+      if (answer instanceof Uint8Array || answer === null) throw new Error("Cannot read: no files came back");
+      return answer;
+    } finally {
+      this.#rest();
+    }
+  }
+
+  ask(stream: Stream | null, request: DigestRequest): Promise<DigestAnswer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ stream, resolve, reject });
       this.post(request);
@@ -123,7 +149,14 @@ class HashThread {
   leave(stream: Stream, error: Error): void {
     if (!this.#streams.delete(stream)) return;
     for (const one of this.#waiting) if (one.stream === stream) one.reject(error);
-    if (this.#streams.size > 0) return;
+    this.#rest();
+  }
+
+  /** A thread that nobody needs ends after a while. */
+  #rest(): void {
+    const isReading = this.#waiting.some(({ stream }) => stream === null);
+    if (this.#streams.size > 0 || isReading || this.#worker === null) return;
+    clearTimeout(this.#idleTimer);
     const timer = setTimeout(() => this.#end(new Error("Cannot hash: nothing was open")), this.#world.idleMs);
     Deno.unrefTimer(timer);
     this.#idleTimer = timer;
@@ -188,12 +221,12 @@ class Stream implements DigestStream {
     return required(await asked, own);
   }
 
-  async finish(): Promise<Uint8Array> {
+  async finish(): Promise<string> {
     this.#mustBeOpen();
     this.fail(new Error("Cannot hash: the stream is finished"));
     const sha256 = await this.#thread.ask(this, { kind: "finish", stream: this.#number });
     this.#thread.leave(this, new Error("Cannot hash: the stream is finished"));
-    return required(sha256, null);
+    return required(sha256, null).toHex();
   }
 
   abandon(): void {
@@ -214,7 +247,7 @@ class Stream implements DigestStream {
 
 function required(answer: DigestAnswer, own: Uint8Array | null): Uint8Array {
   const bytes = answer ?? own;
-  if (bytes === null) throw new Error("Cannot hash: the hashing thread gave no answer");
+  if (!(bytes instanceof Uint8Array)) throw new Error("Cannot hash: the hashing thread gave no answer");
   return bytes;
 }
 

@@ -1,8 +1,11 @@
 /** The digests of a real agent, with its second thread. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { HEADROOM_BYTES, type ChecksumKind, type Digests } from "./digests.ts";
+import { identityOf, versionOf } from "./connectors/local-file.ts";
+import { HEADROOM_BYTES, type ChecksumKind, type Digests, type FileToRead } from "./digests.ts";
 import { denoDigests } from "./digests-deno.ts";
+import { statOf } from "./file-stat-deno.ts";
+import { NO_BYTES } from "./transport.ts";
 
 const BYTES = 100_000;
 const COUNT = 5;
@@ -40,7 +43,7 @@ Deno.test(
   "[B21] on this thread: the SHA-256, the MD5 and the CRC-64 of a view",
   withDigests((digests) => {
     const bytes = buffer(digests, 0).subarray(5, 77_777);
-    assert.deepEqual(digests.sha256(bytes), digest("sha256", [bytes]));
+    assert.equal(digests.sha256(bytes), digest("sha256", [bytes]).toHex());
     assert.deepEqual(digests.checksum("md5", bytes), digest("md5", [bytes]));
     new TextEncoder().encodeInto("hello world", buffer(digests, 0));
     const crc = digests.checksum("crc64", buffer(digests, 0).subarray(0, 11));
@@ -69,7 +72,7 @@ Deno.test(
         blocks.map((block) => digests.checksum(kind, block)),
         `file ${seed}`,
       );
-      assert.deepEqual(await stream.finish(), digest("sha256", blocks), `file ${seed}`);
+      assert.equal(await stream.finish(), digest("sha256", blocks).toHex(), `file ${seed}`);
     };
     await Promise.all(Array.from({ length: 60 }, (_, seed) => file(seed)));
   }),
@@ -150,7 +153,7 @@ Deno.test("[B22] a hashing thread that crashes rejects what waits, and the next 
       await assert.rejects(one.finish(), /Cannot hash: the hashing thread ended/);
       const later = digests.openStream();
       await later.add("crc64", buffer(digests, 0));
-      assert.deepEqual(await later.finish(), digest("sha256", [buffer(digests, 0)]));
+      assert.equal(await later.finish(), digest("sha256", [buffer(digests, 0)]).toHex());
     } finally {
       digests.close();
     }
@@ -170,7 +173,7 @@ Deno.test(
     await assert.rejects(left.add("crc64", bytes), /the stream was abandoned/);
     await kept.add("md5", bytes);
     assert.deepEqual(await keptFirst, digests.checksum("crc64", bytes));
-    assert.deepEqual(await kept.finish(), digest("sha256", [bytes, bytes]));
+    assert.equal(await kept.finish(), digest("sha256", [bytes, bytes]).toHex());
     kept.abandon();
     await assert.rejects(kept.finish(), /the stream is finished/);
   }),
@@ -181,7 +184,7 @@ Deno.test(
   withDigests(async (digests) => {
     const stream = digests.openStream();
     await assert.rejects(stream.add("crc64", new Uint8Array(8)), /do not lie in one of the buffers/);
-    assert.deepEqual(await stream.finish(), digest("sha256", []));
+    assert.equal(await stream.finish(), digest("sha256", []).toHex());
   }),
 );
 
@@ -213,7 +216,7 @@ Deno.test("[B24] the thread starts with the first stream, ends when none was ope
           await one.add("crc64", buffer(digests, 0)),
           digests.checksum("crc64", buffer(digests, 0)),
         );
-        assert.deepEqual(await one.finish(), digest("sha256", [buffer(digests, 0)]));
+        assert.equal(await one.finish(), digest("sha256", [buffer(digests, 0)]).toHex());
       }
       two.abandon();
       assert.equal(workers.length, expected);
@@ -255,3 +258,123 @@ function fillRandom(bytes: Uint8Array): void {
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+// --- small files, read beside this thread --------------------------------------------------------------------------
+
+/** Long enough ago that nobody takes it for being written to. */
+const OLD = new Date("2026-01-02T03:04:05Z");
+
+/** A folder of files that lie still, and what a listing would say of each. */
+class Folder implements Disposable {
+  readonly root = Deno.makeTempDirSync();
+
+  put(name: string, bytes: Uint8Array): FileToRead {
+    const path = `${this.root}/${name}`;
+    Deno.writeFileSync(path, bytes);
+    Deno.utimeSync(path, OLD, OLD);
+    return { ...listed(path), into: NO_BYTES };
+  }
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.root, { recursive: true });
+  }
+}
+
+function listed(path: string) {
+  const stat = statOf(Deno.lstatSync(path));
+  const identity = identityOf(stat);
+  assert.ok(identity !== null);
+  return { path, identity, sizeBytes: stat.sizeBytes, modifiedMs: stat.modifiedMs };
+}
+
+/** Reads them one behind the other into the first buffer. */
+async function readAll(digests: Digests, kind: ChecksumKind, files: readonly FileToRead[]) {
+  let at = 0;
+  const placed = files.map((file) => {
+    const into = buffer(digests, 0).subarray(at, at + file.sizeBytes + 1);
+    at += file.sizeBytes + 1;
+    return { ...file, into };
+  });
+  return { placed, reads: await digests.readFiles(kind, placed) };
+}
+
+Deno.test(
+  "[B25] files that lie still are read, hashed and checked beside this thread",
+  withDigests(async (digests) => {
+    using folder = new Folder();
+    // The time of the last change cannot be set back, and what changed a moment ago is not simple.
+    const contents = [0, 1, 63, 4_096, 20_000].map((sizeBytes) =>
+      new Uint8Array(sizeBytes).fill(sizeBytes & 255),
+    );
+    const files = contents.map((bytes, index) => folder.put(`f${index}`, bytes));
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    for (const kind of ["crc64", "md5"] as const) {
+      const { placed, reads } = await readAll(digests, kind, files);
+      for (const [index, bytes] of contents.entries()) {
+        const into = (placed[index] as FileToRead).into.subarray(0, bytes.length);
+        assert.deepEqual(into, bytes);
+        assert.equal(reads[index]?.sha256, digest("sha256", [bytes]).toHex());
+        assert.deepEqual(reads[index]?.checksum, digests.checksum(kind, into));
+        assert.equal(
+          reads[index]?.version,
+          versionOf(statOf(Deno.lstatSync((files[index] as FileToRead).path))),
+        );
+      }
+    }
+  }),
+);
+
+Deno.test(
+  "[B25] whatever is not simply what was listed is left to its source",
+  withDigests(async (digests) => {
+    using folder = new Folder();
+    const bytes = new Uint8Array(100).fill(7);
+    const names = ["grew", "shrank", "touched", "replaced", "gone", "link", "pipe", "folder", "same"];
+    const files = names.map((name) => folder.put(name, bytes));
+    const at = (name: string) => `${folder.root}/${name}`;
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    Deno.writeFileSync(at("grew"), new Uint8Array(101));
+    Deno.writeFileSync(at("shrank"), new Uint8Array(99));
+    Deno.utimeSync(at("touched"), OLD, new Date(OLD.getTime() + 1_000));
+    folder.put("other", bytes);
+    Deno.renameSync(at("other"), at("replaced"));
+    for (const name of ["gone", "link", "pipe", "folder"]) Deno.removeSync(at(name));
+    Deno.symlinkSync(at("same"), at("link"));
+    Deno.mkdirSync(at("folder"));
+    await new Deno.Command("mkfifo", { args: [at("pipe")] }).output();
+    const { reads } = await readAll(digests, "crc64", files);
+    assert.deepEqual(
+      reads.map((read) => read !== null),
+      names.map((name) => name === "same"),
+    );
+  }),
+);
+
+Deno.test(
+  "[B25] a file that was written to a moment ago is left to its source, and so is one that does not fit",
+  withDigests(async (digests) => {
+    using folder = new Folder();
+    const fresh = folder.put("fresh", new Uint8Array(10));
+    assert.deepEqual((await readAll(digests, "crc64", [fresh])).reads, [null]);
+    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    const into = buffer(digests, 0).subarray(0, 10);
+    assert.deepEqual(
+      await digests.readFiles("crc64", [{ ...fresh, into }]),
+      [null],
+      "no byte left to find its end",
+    );
+    assert.notDeepEqual((await readAll(digests, "crc64", [fresh])).reads, [null]);
+  }),
+);
+
+Deno.test(
+  "[B25] a place outside of the buffers is refused, and after the end of the digests so is everything",
+  withDigests(async (digests) => {
+    using folder = new Folder();
+    const file = folder.put("file", new Uint8Array(10));
+    await assert.rejects(digests.readFiles("crc64", [{ ...file, into: new Uint8Array(20) }]), TypeError);
+    const waiting = digests.readFiles("crc64", [{ ...file, into: buffer(digests, 0) }]);
+    digests.close();
+    await assert.rejects(waiting, /digests were closed/);
+    await assert.rejects(digests.readFiles("crc64", []), /closed/);
+  }),
+);

@@ -26,14 +26,16 @@ import {
 } from "./config.ts";
 import { openDestination, openSource } from "./connectors/registry.ts";
 import { AccountGates } from "./engine/gate.ts";
+import { MemoryBudget } from "./engine/memory-budget.ts";
 import { startRun } from "./engine/run.ts";
 import { Throttle } from "./engine/throttle.ts";
 import { Grants } from "./grants.ts";
-import { denoPlatform, makeFolder, readTextFile, writeTextFile } from "./platform-deno.ts";
+import { denoPlatform, makeFolder, makeReserve, readTextFile, writeTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { redact } from "./redact.ts";
 import { hideFolders, judgeSource } from "./refusals.ts";
-import { Runner } from "./runner.ts";
+import { mayRemove, parsePolicy, POLICY_FILE, PolicyError } from "./policy.ts";
+import { Runner, RUNS_MAX } from "./runner.ts";
 import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
 
@@ -205,6 +207,20 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     shared: {
       throttle: new Throttle(platform.clock),
       gates: new AccountGates(platform.clock, platform.random),
+      memory: new MemoryBudget(RUNS_MAX),
+    },
+    mayRemove: ({ source }) => {
+      try {
+        return mayRemove(
+          parsePolicy(readFile(`${folder}${SEPARATOR}${POLICY_FILE}`)),
+          source.path,
+          platform.disk,
+        );
+      } catch (error) {
+        if (!(error instanceof PolicyError)) throw error;
+        platform.log("policy_refused", { message: error.message });
+        return false;
+      }
     },
     folders: { journals: `${folder}${SEPARATOR}jobs`, manifests: `${folder}${SEPARATOR}manifests` },
     refusal: ({ source }) => {
@@ -303,7 +319,8 @@ function openState(platform: Platform, folder: string): AgentState {
   try {
     for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
       makeFolder(each);
-    return new AgentState(platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true }));
+    const database = platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true });
+    return new AgentState(database, makeReserve(`${folder}${SEPARATOR}reserve.bin`));
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;
     if (error.code === "busy") {

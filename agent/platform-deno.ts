@@ -5,6 +5,7 @@
  * own words arrives as {@link DiskError} or {@link ConnectError}; log lines hold no secret even if one is handed in.
  */
 import { createHash, randomBytes } from "node:crypto";
+import { rmdirSync, unlinkSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import {
@@ -13,9 +14,8 @@ import {
   type Clock,
   type Database,
   type Disk,
+  type DiskChanges,
   type DiskErrorCode,
-  type EntryKind,
-  type FileStat,
   type FolderItem,
   type LogFields,
   type NewFile,
@@ -28,6 +28,7 @@ import {
 } from "./platform.ts";
 import { denoDigests } from "./digests-deno.ts";
 import { redact } from "./redact.ts";
+import { kindOf, statOf } from "./file-stat-deno.ts";
 import { FetchTransport } from "./transport-fetch.ts";
 import { RawTransport } from "./transport-raw-deno.ts";
 
@@ -47,6 +48,9 @@ const NETWORK_VARIABLES = [
   "DENO_TLS_CA_STORE",
 ];
 
+/** The engine ends calls that stand still, and knows what a slow line needs; this is for what it overlooks. */
+const BACKSTOP_MS = 10 * 60_000;
+
 /** `writeLine` takes whole log lines. */
 export function denoPlatform(writeLine: (line: string) => void = writeToStderr): Platform {
   return {
@@ -56,6 +60,7 @@ export function denoPlatform(writeLine: (line: string) => void = writeToStderr):
       next: Math.random,
     },
     disk: denoDisk,
+    changes: denoChanges,
     hash: (algorithm) => {
       const hash = createHash(algorithm);
       return {
@@ -65,7 +70,9 @@ export function denoPlatform(writeLine: (line: string) => void = writeToStderr):
     },
     checksum: (text) => crc32(text),
     digests: denoDigests,
-    transport: NETWORK_VARIABLES.some(isSet) ? new FetchTransport({ fetch }) : new RawTransport(),
+    transport: NETWORK_VARIABLES.some(isSet)
+      ? new FetchTransport({ fetch, stallMs: BACKSTOP_MS })
+      : new RawTransport({ stallMs: BACKSTOP_MS }),
     fetch: (url, init) => fetch(url, init),
     connect,
     openDatabase,
@@ -132,7 +139,7 @@ async function openForReading(path: string): Promise<OpenFile> {
     const { kind, device, inode } = opened.stat();
     // Deno cannot be told not to follow a link, so that is looked at afterwards: what was opened must be what was there.
     if (kind !== "file" || device !== before.device || inode !== before.inode)
-      throw new DiskError("other", `Cannot open "${path}": it was replaced in the same moment`);
+      throw new DiskError("replaced", `Cannot open "${path}": it was replaced in the same moment`);
     return opened;
   } catch (error) {
     opened.close();
@@ -192,33 +199,57 @@ function createFile(path: string): NewFile {
   };
 }
 
+const denoChanges: DiskChanges = {
+  makePrivateFolder: (path) => onDisk(`make "${path}"`, () => makePrivateFolder(path)),
+  rename: (from, to) => onDisk(`move "${from}"`, () => Deno.renameSync(from, to)),
+  link: (from, to) => onDisk(`put back "${to}"`, () => Deno.linkSync(from, to)),
+  // Deno's own call looks first what it is and takes folders too; these two are one call of the system, which refuses.
+  removeFile: (path) => onDisk(`remove "${path}"`, () => unlinkSync(path)),
+  removeFolder: (path) => onDisk(`remove "${path}"`, () => rmdirSync(path)),
+  append: (path, bytes) => onDisk(`write "${path}"`, () => appendToFile(path, bytes)),
+  syncFolder: (path) => onDisk(`write "${path}"`, () => syncFolder(path)),
+};
+
+function makePrivateFolder(path: string): void {
+  try {
+    return Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  const stat = Deno.lstatSync(path);
+  if (stat.isSymlink || !stat.isDirectory)
+    throw new DiskError("not_a_folder", `Cannot make "${path}": something else is there`);
+  if (Deno.build.os === "windows") return;
+  if (stat.uid !== Deno.uid())
+    throw new DiskError("denied", `Cannot use "${path}": it belongs to another account`);
+  if (((stat.mode ?? 0) & 0o077) !== 0) Deno.chmodSync(path, 0o700);
+}
+
+function appendToFile(path: string, bytes: Uint8Array): void {
+  const file = Deno.openSync(path, { append: true, create: true, mode: 0o600 });
+  try {
+    const isNew = file.statSync().size === 0;
+    for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+    file.syncSync();
+    if (isNew) syncFolderOf(path);
+  } finally {
+    file.close();
+  }
+}
+
 /** A new name is durable with its folder. Windows does that by itself, and opens no folder. */
 function syncFolderOf(path: string): void {
+  if (Deno.build.os !== "windows") syncFolder(path.slice(0, path.lastIndexOf("/")) || "/");
+}
+
+function syncFolder(path: string): void {
   if (Deno.build.os === "windows") return;
-  const folder = Deno.openSync(path.slice(0, path.lastIndexOf("/")) || "/", { read: true });
+  const folder = Deno.openSync(path, { read: true });
   try {
     folder.syncSync();
   } finally {
     folder.close();
   }
-}
-
-function statOf(stat: Deno.FileInfo): FileStat {
-  return {
-    kind: kindOf(stat),
-    sizeBytes: stat.size,
-    modifiedMs: stat.mtime?.getTime() ?? 0,
-    device: stat.dev,
-    inode: stat.ino,
-    changedMs: stat.ctime?.getTime() ?? null,
-  };
-}
-
-function kindOf(entry: { isFile: boolean; isDirectory: boolean; isSymlink: boolean }): EntryKind {
-  // A link first: on Windows a junction is a link and a folder.
-  if (entry.isSymlink) return "link";
-  if (entry.isDirectory) return "folder";
-  return entry.isFile ? "file" : "special";
 }
 
 function onDisk<Value>(action: string, work: () => Value): Value {
@@ -250,6 +281,7 @@ function diskCode(error: unknown): DiskErrorCode {
     return "denied";
   if (error instanceof Deno.errors.NotADirectory) return "not_a_folder";
   if (error instanceof Deno.errors.Busy) return "busy";
+  if (error instanceof Deno.errors.AlreadyExists) return "exists";
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   switch (code) {
     case "ENOSPC":
@@ -258,6 +290,18 @@ function diskCode(error: unknown): DiskErrorCode {
     case "EBUSY":
     case "ETXTBSY":
       return "busy";
+    case "EEXIST":
+      return "exists";
+    case "EXDEV":
+      return "other_volume";
+    // What `node:fs` reports has a code, and no class of Deno's.
+    case "ENOENT":
+      return "not_found";
+    case "ENOTDIR":
+      return "not_a_folder";
+    case "EACCES":
+    case "EPERM":
+      return "denied";
     default:
       return "other";
   }
@@ -290,6 +334,31 @@ export function writeTextFile(path: string, text: string): void {
     Deno.renameSync(draft, path);
     syncFolderOf(path);
   });
+}
+
+/** As much as some thousands of events take. */
+const RESERVE_BYTES = 2 * 1024 * 1024;
+
+/** Makes a file that only takes room, unless the disk is full already; to be removed when it is. */
+export function makeReserve(path: string): { release(): boolean } {
+  try {
+    const file = createFile(path);
+    // Written, because a file that was only made long takes no room.
+    file.write(new Uint8Array(RESERVE_BYTES).fill(0x52));
+    file.finish();
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+  }
+  return {
+    release: () => {
+      try {
+        Deno.removeSync(path);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
 }
 
 function removeFile(path: string): void {

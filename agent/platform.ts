@@ -40,6 +40,8 @@ export interface FileStat {
   readonly inode: number | null;
   /** When anything about the file was changed last, its times too; null where the system does not tell. */
   readonly changedMs: number | null;
+  /** How many names the file has; null where the system does not tell. */
+  readonly links: number | null;
 }
 
 export interface OpenFile {
@@ -52,7 +54,19 @@ export interface OpenFile {
 }
 
 /** Why a call to the disk failed, as far as anybody needs to tell causes apart. */
-export type DiskErrorCode = "not_found" | "denied" | "not_a_folder" | "no_space" | "busy" | "other";
+export type DiskErrorCode =
+  | "not_found"
+  | "denied"
+  | "not_a_folder"
+  | "no_space"
+  | "busy"
+  /** Another file is at the path than a moment ago. */
+  | "replaced"
+  /** Something is where something new was to be. */
+  | "exists"
+  /** A file cannot go from one volume to another by its name alone. */
+  | "other_volume"
+  | "other";
 
 export class DiskError extends Error {
   override readonly name = "DiskError";
@@ -86,6 +100,30 @@ export interface Disk {
   realPath(path: string): string;
   /** Makes an empty file, or empties the one that is there; only this account may read it. */
   create(path: string): NewFile;
+}
+
+/**
+ * What changes files that are not the agent's own: for the removal of sources, and apart from {@link Disk}, so that who
+ * only reads has no means to change anything. All calls are synchronous and throw {@link DiskError}.
+ */
+export interface DiskChanges {
+  /** A folder that only this account may enter. One that is there is closed to others; one of somebody else's is "denied". */
+  makePrivateFolder(path: string): void;
+  /**
+   * Moves whatever is at `from` as it is in that moment, at once or not at all, within one volume. It replaces a file at
+   * `to`, because systems do: only into a private folder, where nobody else puts one, and after a look.
+   */
+  rename(from: string, to: string): void;
+  /** Gives a file one more name; "exists" when something has it. Where the volume knows no such names, "other". */
+  link(from: string, to: string): void;
+  /** Removes one name, never a folder, and of a link the link. */
+  removeFile(path: string): void;
+  /** Removes a folder that is empty, and nothing that is none. */
+  removeFolder(path: string): void;
+  /** Writes behind what is there; makes the file, for this account alone. Durable when it returns. */
+  append(path: string, bytes: Uint8Array): void;
+  /** Makes the names in a folder durable. */
+  syncFolder(path: string): void;
 }
 
 /** An incremental digest; `digest` may be called once. */
@@ -139,6 +177,7 @@ export interface Platform {
   readonly clock: Clock;
   readonly random: Random;
   readonly disk: Disk;
+  readonly changes: DiskChanges;
   hash(algorithm: "sha256" | "md5"): Hash;
   /** A cheap check of a text, to find flipped bits: CRC-32 of its UTF-8. */
   checksum(text: string): number;

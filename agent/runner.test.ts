@@ -1,8 +1,15 @@
 /** The runner over real SQLite and runs whose ends the test holds. */
 import assert from "node:assert/strict";
-import { NO_FILTERS, ZERO_TOTALS, type JobConfig, type JobError, type JobReport } from "../schema/job.ts";
+import {
+  transferOptions,
+  ZERO_TOTALS,
+  type JobConfig,
+  type JobError,
+  type JobReport,
+} from "../schema/job.ts";
 import type { AgentPhase } from "../schema/protocol.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
+import type { LineSettings } from "./engine/line-limit.ts";
 import type { Run, RunInput, RunProgress } from "./engine/run.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { Runner, RUNS_MAX } from "./runner.ts";
@@ -14,7 +21,8 @@ const CONFIG: JobConfig = {
   name: "Plans",
   source: { kind: "local", path: "/srv/plans" },
   destination: { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" },
-  options: { filters: NO_FILTERS, concurrency: 4, chunkSizeMiB: 8, verify: true, existing: "skip_identical" },
+  options: transferOptions.parse({}),
+  schedule: null,
 };
 const TOTALS = { ...ZERO_TOTALS, filesTotal: 3, filesCompleted: 1 };
 
@@ -24,6 +32,8 @@ class FakeRun implements Run {
   readonly #done = Promise.withResolvers<JobReport>();
   readonly finished = this.#done.promise;
   suspended = false;
+  /** What it was told besides to pause, to go on and to end. */
+  readonly calls: string[] = [];
   /** Set when the program it belongs to was killed: what a dead program was about to do never comes. */
   killed = false;
 
@@ -41,6 +51,12 @@ class FakeRun implements Run {
   }
   resume(): void {
     this.tell("running");
+  }
+  finish(): void {
+    this.calls.push("finish");
+  }
+  limitLine({ bandwidthMbps }: LineSettings): void {
+    this.calls.push(`limit ${bandwidthMbps}`);
   }
   cancel(): void {
     this.end("cancelled");
@@ -114,6 +130,7 @@ class Agent implements Disposable {
         return { source: {} as Source, destination: {} as Destination };
       },
       shared: virtualShared(),
+      mayRemove: () => false,
       folders: { journals: `${this.folder}/jobs`, manifests: `${this.folder}/manifests` },
     });
   }
@@ -416,6 +433,34 @@ Deno.test("[A17] a config does not change within an epoch", async () => {
   assert.deepEqual(agent.state.find(job(1))?.config, CONFIG);
   await settle();
   assert.equal(agent.runs.length, 1);
+});
+
+Deno.test("[A17] within an epoch the limits of the line change, reach the run, and are there after a restart", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  const limited = { ...CONFIG, options: { ...CONFIG.options, bandwidthMbps: 20 } };
+  assert.equal(agent.runner.apply(wanted({ rev: 2, config: limited })).result, "ok");
+  await settle();
+  assert.deepEqual(agent.runs[0]?.calls, ["limit 20"]);
+  agent.restart();
+  assert.equal(agent.runs[0]?.input.config.options.bandwidthMbps, 20);
+  const other = { ...limited, source: { kind: "local", path: "/etc" } };
+  assert.equal(agent.runner.apply(wanted({ rev: 3, config: other })).result, "refused");
+});
+
+Deno.test("[A60] a job that is to finish is told so, also when it begins anew, and is not held up by that", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  agent.runner.apply(wanted({ rev: 2, state: "finish" }));
+  await settle();
+  assert.deepEqual(
+    agent.runs[0]?.calls.filter((call) => call === "finish"),
+    ["finish"],
+  );
+  assert.equal(agent.runner.progress().length, 1);
+  agent.restart();
+  await settle();
+  assert.deepEqual(agent.runs[0]?.calls, ["finish"]);
 });
 
 Deno.test("[A18] an unexpected error in one run fails that job and leaves the others alone", async () => {

@@ -9,6 +9,7 @@ import { JOB_ERRORS } from "../schema/errors.ts";
 import {
   ZERO_TOTALS,
   jobConfig,
+  type DesiredState,
   type JobConfig,
   type JobError,
   type JobReport,
@@ -17,6 +18,7 @@ import {
 import type { Applied, JobEvent, Result } from "../schema/protocol.ts";
 import { Bell } from "./bell.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
+import { lineSettingsOf } from "./engine/line-limit.ts";
 import type { Run, RunInput, RunProgress, SharedLimits } from "./engine/run.ts";
 import type { Platform } from "./platform.ts";
 import { redact } from "./redact.ts";
@@ -39,6 +41,8 @@ export interface RunnerInput {
     destination: Destination;
   };
   readonly shared: SharedLimits;
+  /** Whether somebody at this machine allows that source files of such a job are removed. Asked before each is. */
+  readonly mayRemove: (config: JobConfig) => boolean;
   /** Folders that exist, without a separator at the end. */
   readonly folders: { readonly journals: string; readonly manifests: string };
 }
@@ -48,7 +52,7 @@ interface Active extends Epoch {
   readonly run: Run;
   readonly life: AbortController;
   /** What the run was told last. */
-  asked: "run" | "pause" | "cancel";
+  asked: DesiredState;
   /** Resolves when it has let go of everything, once it was told to. */
   stopping: Promise<void> | null;
 }
@@ -98,11 +102,14 @@ export class Runner implements Work {
         : { ...answer, result: "ok" };
     }
     if (held?.epoch === epoch) {
-      // Within an epoch the config never changes (R5), and after a cancel nothing does.
-      if (wanted.state === "run" && !sameConfig(wanted.config, held.config)) {
+      // Within an epoch nothing but the limits of the line changes (R5), and after a cancel nothing at all.
+      const isSame = sameConfig(wanted.config, held.config);
+      if (!isSame && (wanted.state === "run" || wanted.state === "finish")) {
         return refused(answer, { code: "CONFIG_REFUSED", message: "The job changed within an epoch" });
       }
-      state.accept({ ...wanted, state: held.state === "cancel" ? "cancel" : wanted.state }, null);
+      const config = isSame ? wanted.config : undefined;
+      state.accept({ ...wanted, config, state: held.state === "cancel" ? "cancel" : wanted.state }, null);
+      this.#limitLine(jobId, config);
     } else {
       const refusal = wanted.state === "cancel" ? null : this.#refusal(wanted.config);
       const report = refusal === null ? null : this.#emptyReport("failed", refusal);
@@ -141,7 +148,7 @@ export class Runner implements Work {
 
   progress(): (Epoch & { progress: RunProgress })[] {
     return [...this.#active.values()]
-      .filter((active) => active.asked === "run" && active.stopping === null)
+      .filter(({ asked, stopping }) => (asked === "run" || asked === "finish") && stopping === null)
       .map((active) => {
         const progress = active.run.progress();
         this.#healPhase(active, progress);
@@ -172,6 +179,7 @@ export class Runner implements Work {
     if (job.finished || this.#stale.has(jobId)) return this.#leaveQueue(jobId);
     switch (job.state) {
       case "run":
+      case "finish":
         if (!this.#queue.includes(jobId)) this.#queue.push(jobId);
         return this.#fill();
       case "pause":
@@ -198,11 +206,19 @@ export class Runner implements Work {
     switch (job.state) {
       case "run":
         return active.run.resume();
+      case "finish":
+        active.run.finish();
+        return active.run.resume();
       case "pause":
         return active.run.pause();
       case "cancel":
         return active.run.cancel();
     }
+  }
+
+  #limitLine(jobId: string, config: unknown): void {
+    const parsed = jobConfig.safeParse(config);
+    if (parsed.success) this.#active.get(jobId)?.run.limitLine(lineSettingsOf(parsed.data));
   }
 
   #leaveQueue(jobId: string): void {
@@ -212,7 +228,7 @@ export class Runner implements Work {
   #fill(): void {
     while (this.#queue.length > 0 && this.#active.size < RUNS_MAX) {
       const job = this.#input.state.find(this.#queue.shift() as string);
-      if (job !== null && !job.finished) this.#begin(job, "run");
+      if (job !== null && !job.finished) this.#begin(job, job.state);
     }
   }
 
@@ -244,6 +260,7 @@ export class Runner implements Work {
         ...ends,
         platform,
         shared: this.#input.shared,
+        mayRemove: () => this.#input.mayRemove(config.data),
         journalPath: this.#journalPath(job),
         manifestPath: `${this.#input.folders.manifests}${platform.disk.separator}${jobId}.${epoch}.jsonl`,
         tell: (event) => this.#tell(job, event),
@@ -257,6 +274,7 @@ export class Runner implements Work {
     platform.log("run_begun", { jobId, epoch, asked });
     if (asked === "pause") run.pause();
     if (asked === "cancel") run.cancel();
+    if (asked === "finish") run.finish();
     run.finished.then(
       (report) => this.#ended(active, report),
       (error: unknown) => {
@@ -407,10 +425,14 @@ function refused(
   return { ...answer, result: "refused", code, message: message.slice(0, 500) };
 }
 
-/** Compared as they are understood, so that the order of keys and left-out defaults do not count. */
+/** Compared as they are understood, so that the order of keys and left-out defaults do not count; without the line. */
 function sameConfig(left: unknown, right: unknown): boolean {
   const [one, other] = [jobConfig.safeParse(left), jobConfig.safeParse(right)];
-  return one.success && other.success && JSON.stringify(one.data) === JSON.stringify(other.data);
+  return one.success && other.success && withoutLine(one.data) === withoutLine(other.data);
+}
+
+function withoutLine(config: JobConfig): string {
+  return JSON.stringify({ ...config, schedule: null, options: { ...config.options, bandwidthMbps: null } });
 }
 
 function jobErrorOf(code: keyof typeof JOB_ERRORS): JobError {

@@ -3,7 +3,13 @@
  * break, and kills between any two steps. Everything is drawn from a seed; a seed that failed once stays in the list.
  */
 import assert from "node:assert/strict";
-import { FINAL_STATUSES, NO_FILTERS, ZERO_TOTALS, type JobConfig, type JobReport } from "../schema/job.ts";
+import {
+  FINAL_STATUSES,
+  transferOptions,
+  ZERO_TOTALS,
+  type JobConfig,
+  type JobReport,
+} from "../schema/job.ts";
 import {
   HEARTBEAT,
   HEARTBEAT_ANSWER,
@@ -40,7 +46,8 @@ const CONFIG: JobConfig = {
   name: "Plans",
   source: { kind: "local", path: "/srv/plans" },
   destination: { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" },
-  options: { filters: NO_FILTERS, concurrency: 4, chunkSizeMiB: 8, verify: true, existing: "skip_identical" },
+  options: transferOptions.parse({}),
+  schedule: null,
 };
 
 /** What a run's journal holds: it survives the process, and may be behind what was told by one event. */
@@ -98,6 +105,8 @@ class FakeRun implements Run {
     this.#paused = false;
     this.#tell("running");
   }
+  finish(): void {}
+  limitLine(): void {}
   cancel(): void {
     this.end("cancelled");
   }
@@ -277,6 +286,7 @@ class Machine {
       refusal: () => null,
       connect: () => ({ source: {} as Source, destination: {} as Destination }),
       shared: virtualShared(),
+      mayRemove: () => false,
       folders: { journals: `${this.#folder}/jobs`, manifests: `${this.#folder}/manifests` },
     });
     runner.start();

@@ -1,6 +1,6 @@
 /** The session over scripted sockets and a clock moved by hand. */
 import assert from "node:assert/strict";
-import { NO_FILTERS, ZERO_TOTALS, type JobConfig } from "../schema/job.ts";
+import { transferOptions, ZERO_TOTALS, type JobConfig } from "../schema/job.ts";
 import {
   EVENTS_UNACKED_MAX,
   FRAME_BYTES_MAX,
@@ -42,7 +42,8 @@ const CONFIG: JobConfig = {
   name: "Plans",
   source: { kind: "local", path: "/srv/plans" },
   destination: { kind: "azure_blob", account: "acme", container: "plans", prefix: "", tier: "Hot" },
-  options: { filters: NO_FILTERS, concurrency: 4, chunkSizeMiB: 8, verify: true, existing: "skip_identical" },
+  options: transferOptions.parse({}),
+  schedule: null,
 };
 const PROGRESS: RunProgress = {
   phase: "running",

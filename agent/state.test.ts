@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { FAILURES_KEPT_MAX, ZERO_TOTALS, type FileFailure, type JobReport } from "../schema/job.ts";
 import { readAgentFrame } from "../schema/protocol.ts";
 import type { RunEvent } from "./engine/run.ts";
+import { type Database, DiskError } from "./platform.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { AgentState, EVENT_CHARACTERS_MAX, PROGRESS_SEQS_RESERVED, type Wanted } from "./state.ts";
 
@@ -291,4 +292,42 @@ Deno.test("[A7] another agent's memory is not taken over", () => {
   tell(disk.state, phase("scanning"));
   disk.state.claim("agt_01jd0000000000000000000009");
   assert.deepEqual([disk.state.unfinished(), disk.state.events(0, 10)], [[], []]);
+});
+
+Deno.test("[A61] what has happened is written down on a full disk, too, in the room that was kept for it", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const database = denoPlatform(() => undefined).openDatabase(`${folder}/agent.db`, { exclusive: true });
+    let isFull = false;
+    const full: Database = {
+      ...database,
+      execute: (sql) => {
+        if (sql === "COMMIT" && isFull) {
+          database.execute("ROLLBACK");
+          throw new DiskError("no_space", "Cannot write the database: database or disk is full");
+        }
+        database.execute(sql);
+      },
+    };
+    let reserves = 1;
+    const state = new AgentState(full, {
+      release: () => {
+        if (reserves-- <= 0) return false;
+        isFull = false;
+        return true;
+      },
+    });
+    state.claim("agt_1");
+    isFull = true;
+    state.accept({ type: "desired", jobId: JOB, epoch: 1, rev: 1, state: "run", config: {} }, null);
+    assert.equal(state.find(JOB)?.rev, 1);
+    isFull = true;
+    const again = () =>
+      state.accept({ type: "desired", jobId: JOB, epoch: 1, rev: 2, state: "pause", config: {} }, null);
+    assert.throws(again, DiskError);
+    assert.equal(state.find(JOB)?.rev, 1, "all or nothing");
+    state.close();
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
 });

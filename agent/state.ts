@@ -10,6 +10,7 @@ import {
   FAILURES_KEPT_MAX,
   desiredState,
   jobReport,
+  type DesiredState,
   type FileFailure,
   type JobReport,
 } from "../schema/job.ts";
@@ -23,7 +24,7 @@ import {
   type Result,
 } from "../schema/protocol.ts";
 import type { RunEvent } from "./engine/run.ts";
-import type { Database, SqlRow, Statement } from "./platform.ts";
+import { type Database, DiskError, type SqlRow, type Statement } from "./platform.ts";
 
 /** Finished jobs remembered, so that a late repeat of what was wanted of them is known as one. */
 export const FINISHED_KEPT_MAX = 1_000;
@@ -62,7 +63,7 @@ export interface JobState {
   readonly jobId: string;
   readonly epoch: number;
   readonly rev: number;
-  readonly state: "run" | "pause" | "cancel";
+  readonly state: DesiredState;
   /** As it came; the runner parses it. */
   readonly config: unknown;
   /** A run of this epoch was begun, so there may be a journal. */
@@ -108,14 +109,27 @@ const SCHEMA = `
 `;
 const VERSION = "1";
 
+/** Room on the disk that is kept for the worst moment. */
+export interface Reserve {
+  /** Makes it free; false when there is none any more. */
+  release(): boolean;
+}
+const NO_RESERVE: Reserve = { release: () => false };
+
 export class AgentState {
   readonly #database: Database;
   readonly #statements = new Map<string, Statement>();
   readonly #progressSeq = new Map<string, { epoch: number; next: number; reserved: number }>();
 
-  /** `database` is opened exclusively: it is also what keeps a second agent out. */
-  constructor(database: Database) {
+  readonly #reserve: Reserve;
+
+  /**
+   * `database` is opened exclusively: it is also what keeps a second agent out. `reserve` is given up when the disk is full:
+   * what has happened must be written down even then, and then the journals wait for room.
+   */
+  constructor(database: Database, reserve: Reserve = NO_RESERVE) {
     this.#database = database;
+    this.#reserve = reserve;
     database.execute(SCHEMA);
     const version = this.#meta("version");
     if (version === null) this.#setMeta("version", VERSION);
@@ -166,7 +180,13 @@ export class AgentState {
     const { jobId, epoch, rev, state } = wanted;
     this.#transaction(() => {
       if (this.#epochOf(jobId) === epoch) {
-        this.#sql("UPDATE jobs SET rev = ?, state = ? WHERE job_id = ?").run(rev, state, jobId);
+        // Of the config only the limits of the line change, which whoever calls has made sure of.
+        this.#sql("UPDATE jobs SET rev = ?, state = ?, config = coalesce(?, config) WHERE job_id = ?").run(
+          rev,
+          state,
+          wanted.config === undefined ? null : JSON.stringify(wanted.config),
+          jobId,
+        );
       } else {
         const refusalText = refused === null ? null : JSON.stringify(refused.refusal);
         this.#sql(
@@ -180,7 +200,9 @@ export class AgentState {
 
   /** Written before a run begins, so that its journal is looked for afterwards. */
   markStarted({ jobId, epoch }: Epoch): void {
-    this.#sql("UPDATE jobs SET started = 1 WHERE job_id = ? AND epoch = ?").run(jobId, epoch);
+    this.#transaction(() => {
+      this.#sql("UPDATE jobs SET started = 1 WHERE job_id = ? AND epoch = ?").run(jobId, epoch);
+    });
   }
 
   /** The next sequence number for a progress of this epoch; it rises over restarts too. */
@@ -193,11 +215,13 @@ export class AgentState {
     );
     const before = Number(present?.["progress_reserved"] ?? 0);
     const reserved = before + PROGRESS_SEQS_RESERVED;
-    this.#sql("UPDATE jobs SET progress_reserved = ? WHERE job_id = ? AND epoch = ?").run(
-      reserved,
-      jobId,
-      epoch,
-    );
+    this.#transaction(() => {
+      this.#sql("UPDATE jobs SET progress_reserved = ? WHERE job_id = ? AND epoch = ?").run(
+        reserved,
+        jobId,
+        epoch,
+      );
+    });
     this.#progressSeq.set(jobId, { epoch, next: before + 2, reserved });
     return before + 1;
   }
@@ -339,14 +363,27 @@ export class AgentState {
   }
 
   #transaction(work: () => void): void {
+    try {
+      this.#tryTransaction(work);
+    } catch (error) {
+      if (!(error instanceof DiskError) || error.code !== "no_space" || !this.#reserve.release()) throw error;
+      this.#tryTransaction(work);
+    }
+  }
+
+  #tryTransaction(work: () => void): void {
     this.#database.execute("BEGIN IMMEDIATE");
     try {
       work();
+      this.#database.execute("COMMIT");
     } catch (error) {
-      this.#database.execute("ROLLBACK");
+      try {
+        this.#database.execute("ROLLBACK");
+      } catch {
+        // A disk that is full has rolled it back by itself; any other trouble is in the first error.
+      }
       throw error;
     }
-    this.#database.execute("COMMIT");
   }
 }
 

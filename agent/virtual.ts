@@ -3,6 +3,7 @@
  * simulator runs the session with it; nothing here is part of the program.
  */
 import { AccountGates } from "./engine/gate.ts";
+import { MemoryBudget } from "./engine/memory-budget.ts";
 import type { SharedLimits } from "./engine/run.ts";
 import { Throttle } from "./engine/throttle.ts";
 import type { Clock, LogFields, Platform, Random, Socket } from "./platform.ts";
@@ -145,7 +146,11 @@ export interface Logged {
 
 /** The limits of an agent that has none. */
 export function virtualShared(clock: Clock = new VirtualClock()): SharedLimits {
-  return { throttle: new Throttle(clock), gates: new AccountGates(clock, seededRandom(1)) };
+  return {
+    throttle: new Throttle(clock),
+    gates: new AccountGates(clock, seededRandom(1)),
+    memory: new MemoryBudget(4),
+  };
 }
 
 /** A platform with nothing but what is handed in; a call of the rest is a mistake of the test. */
@@ -166,6 +171,15 @@ export function virtualPlatform(
       openNow: missing("disk"),
       realPath: missing("disk"),
       create: missing("disk"),
+    },
+    changes: {
+      makePrivateFolder: missing("disk to change"),
+      rename: missing("disk to change"),
+      link: missing("disk to change"),
+      removeFile: missing("disk to change"),
+      removeFolder: missing("disk to change"),
+      append: missing("disk to change"),
+      syncFolder: missing("disk to change"),
     },
     hash: missing("hash"),
     checksum: missing("checksum"),

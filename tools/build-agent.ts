@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { AGENT_PERMISSIONS } from "./agent-permissions.ts";
+import { AGENT_PERMISSIONS, AGENT_V8_FLAGS } from "./agent-permissions.ts";
 import { childEnvironment, ROOT } from "./environment.ts";
 
 const BUILD_LIMIT_MS = 10 * 60_000;
@@ -26,6 +26,7 @@ const words = [
   "--exclude",
   "node_modules",
   "--no-prompt",
+  AGENT_V8_FLAGS,
   ...AGENT_PERMISSIONS,
   ...(values.target === undefined ? [] : ["--target", values.target]),
   "--output",

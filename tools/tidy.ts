@@ -211,6 +211,8 @@ function partOf(path: string): string {
 
 /** Tests, and what only they use. */
 function isTest(path: string): boolean {
-  const isSupport = /^agent\/(connectors\/(contract\.ts|fakes\/)|engine\/world\.ts|virtual\.ts)/.test(path);
+  const isSupport = /^agent\/(connectors\/(contract\.ts|fakes\/)|engine\/(case-)?world\.ts|virtual\.ts)/.test(
+    path,
+  );
   return isSupport || /\.test\.tsx?$/.test(path) || /^(test|tools|bench)\//.test(path);
 }

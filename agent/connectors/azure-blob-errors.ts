@@ -144,10 +144,12 @@ export function errorOf(failure: Failure, path: string | null, nowMs: number): B
     return make(file("destination_unreachable"), { kind: "backoff", afterMs }, "the service has trouble");
   }
   if (status === 412) return make({ scope: "condition" }, NEVER, "another version is there");
-  if (status >= 300 && status < 400)
+  // A portal's redirect comes and goes; the service's own leads to where our credential must not go.
+  const isService = failure.header("x-ms-request-id") !== null;
+  if (status >= 300 && status < 400 && isService)
     return make(job("DESTINATION_REFUSED"), NEVER, "the answer leads to another address");
   // Someone on the way, such as a proxy that wants a sign-in.
-  if (failure.header("x-ms-request-id") === null) return notFromService(status);
+  if (!isService) return notFromService(status);
   return make(file("destination_error"), NEVER, "the service refused it");
 }
 

@@ -51,7 +51,11 @@ destinationContract(
         account: emulator.account,
         container,
       }),
-      download: (path) => emulator.download(container, prefix === "" ? path : `${prefix}/${path}`),
+      download: (name) =>
+        emulator.download(
+          container,
+          name.startsWith(`${prefix}/`) || prefix === "" ? name : `${prefix}/${name}`,
+        ),
       close: () => Promise.resolve(),
     };
   },
@@ -175,7 +179,11 @@ Deno.test("[Z4] what another than the service answers is not taken for its word"
   const short = answering(() => answer(206, "abc"));
   const range = { etag: "1", fromBytes: 0, into: new Uint8Array(4) };
   await assert.rejects(short.read("a", range, OPTIONS), unreachable);
-  const moved = answering(() => answer(307, "", { location: "https://elsewhere/" }));
+  const portalRedirect = answering(() => answer(302, "", { location: "https://portal/" }));
+  await assert.rejects(portalRedirect.find("a", SIGNAL), unreachable);
+  const moved = answering(() =>
+    answer(307, "", { location: "https://elsewhere/", "x-ms-request-id": "r-1" }),
+  );
   await assert.rejects(moved.find("a", SIGNAL), fails("job", "DESTINATION_REFUSED", "never"));
 });
 

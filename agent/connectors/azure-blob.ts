@@ -10,6 +10,8 @@ import type { AccessTier, JobConfig } from "../../schema/job.ts";
 import type { ChecksumKind } from "../digests.ts";
 import type { Platform } from "../platform.ts";
 import { type HttpAnswer, NO_BYTES, TransportError } from "../transport.ts";
+import { type ListedBlob, readListing } from "./blob-listing.ts";
+import { blobName, sourceTag } from "./blob-name.ts";
 import { BlobError, errorOf, type Failure, notFromService, transportError } from "./azure-blob-errors.ts";
 import {
   type Body,
@@ -26,7 +28,7 @@ import {
   type Named,
   TransferError,
 } from "./connector.ts";
-import { encodeXml, parseXml, type XmlElement, XmlError } from "./xml.ts";
+import { encodeXml, parseXml, XmlError } from "./xml.ts";
 
 const API_VERSION = "2023-11-03";
 const MEBIBYTE = 1_048_576;
@@ -36,7 +38,6 @@ const LIMITS: Limits = {
   // The service takes 5,000 MiB at once; a body that is lost near its end should not have been that long.
   wholeBytesMax: 64 * MEBIBYTE,
 };
-const NAME_LENGTH_MAX = 1_024;
 const LIST_COUNT_MAX = 5_000;
 /** An error's body is a few hundred bytes; a proxy's may be a page, which nobody reads here. */
 const ERROR_BYTES_MAX = 65_536;
@@ -86,15 +87,7 @@ export class AzureBlobDestination implements Destination {
   }
 
   name(path: string): Named {
-    const name = this.#prefix + path;
-    const refused = (why: string): Named => ({
-      kind: "refused",
-      reason: `Cannot store "${path.toWellFormed()}": ${why}`,
-    });
-    if (!name.isWellFormed()) return refused("its name is not valid Unicode");
-    if (name.length > NAME_LENGTH_MAX)
-      return refused(`with its folders it is longer than ${NAME_LENGTH_MAX} characters`);
-    return { kind: "named", name, mapped: false };
+    return blobName(this.#prefix, path);
   }
 
   async page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {
@@ -110,10 +103,8 @@ export class AzureBlobDestination implements Destination {
       { method: "GET", path: null, query, headers: {}, body: null, expected: 200 },
       { signal, pace: NO_PACE },
     );
-    const root = readXml(answer, "EnumerationResults");
-    const blobs = root.child("Blobs")?.children.filter((child) => child.name === "Blob") ?? [];
-    const next = root.textOf("NextMarker");
-    return { items: blobs.map((blob) => this.#readListed(blob)), cursor: next === "" ? null : next };
+    const { blobs, nextMarker } = readAs(answer, readListing);
+    return { items: blobs.map((blob) => this.#heldOf(blob)), cursor: nextMarker === "" ? null : nextMarker };
   }
 
   async find(path: string, signal: AbortSignal): Promise<Held | null> {
@@ -138,7 +129,7 @@ export class AzureBlobDestination implements Destination {
     options: CallOptions,
   ): Promise<{ etag: string }> {
     const headers: Record<string, string> = { "x-ms-blob-type": "BlockBlob" };
-    describe(headers, metadata);
+    this.#describe(headers, path, metadata);
     require(headers, condition);
     check(headers, body.checksum);
     return await this.#put({ path, query: {}, headers, body }, options);
@@ -152,7 +143,7 @@ export class AzureBlobDestination implements Destination {
 
   async stagedBlocks(path: string, signal: AbortSignal): Promise<readonly HeldBlock[]> {
     const answer = await orNull(this.#blockList(path, "uncommitted", signal), ["BlobNotFound"]);
-    return answer === null ? [] : readBlocks(readXml(answer, "BlockList"), "UncommittedBlocks");
+    return answer === null ? [] : readBlocks(answer, "UncommittedBlocks");
   }
 
   async committedBlocks(
@@ -162,7 +153,7 @@ export class AzureBlobDestination implements Destination {
     const answer = await orNull(this.#blockList(path, "committed", signal), ["BlobArchived"]);
     if (answer === null) return null;
     const etag = plainTag(answer.header("etag"));
-    return { etag, blocks: readBlocks(readXml(answer, "BlockList"), "CommittedBlocks") };
+    return { etag, blocks: readBlocks(answer, "CommittedBlocks") };
   }
 
   async commit(
@@ -179,7 +170,7 @@ export class AzureBlobDestination implements Destination {
     const md5 = this.#platform.hash("md5");
     md5.update(bytes);
     const headers: Record<string, string> = {};
-    describe(headers, metadata);
+    this.#describe(headers, path, metadata);
     require(headers, condition);
     // That of the list, which the service checks.
     check(headers, { kind: "md5", value: md5.digest() });
@@ -229,6 +220,16 @@ export class AzureBlobDestination implements Destination {
     const headers = { "if-match": `"${etag}"` };
     const request: Request = { method: "DELETE", path, query: {}, headers, body: null, expected: 202 };
     await this.#send(request, { signal, pace: NO_PACE });
+  }
+
+  #describe(headers: Record<string, string>, path: string, metadata: EntryMetadata): void {
+    headers["x-ms-blob-content-type"] = metadata.contentType;
+    headers["x-ms-access-tier"] = metadata.tier;
+    headers["x-ms-meta-sha256"] = metadata.sha256;
+    const modified = new Date(metadata.modifiedMs);
+    if (!Number.isNaN(modified.getTime())) headers["x-ms-meta-mtime"] = modified.toISOString();
+    const named = this.name(path);
+    if (named.kind === "named" && named.mapped) headers["x-ms-meta-src"] = sourceTag(path);
   }
 
   // --- requests ----------------------------------------------------------------------------------------------------
@@ -305,36 +306,20 @@ export class AzureBlobDestination implements Destination {
     return this.#grants.replace(grant, signal);
   }
 
-  #readListed(blob: XmlElement): Held {
-    const properties = blob.child("Properties");
-    const metadata = new Map(
-      blob.child("Metadata")?.children.map((child) => [child.name.toLowerCase(), child.text]),
-    );
-    const name = blob.child("Name");
-    const text = name?.text ?? "";
+  #heldOf(blob: ListedBlob): Held {
     return {
-      path: (name?.attributes.get("Encoded") === "true" ? decodeURIComponent(text) : text).slice(
-        this.#prefix.length,
-      ),
-      sizeBytes: Number(properties?.textOf("Content-Length")),
-      etag: plainTag(properties?.textOf("Etag") ?? null),
-      sha256: metadata.get("sha256") ?? null,
-      modifiedMs: readTime(metadata.get("mtime") ?? null),
-      archived: properties?.textOf("AccessTier") === "Archive",
+      path: blob.name.slice(this.#prefix.length),
+      sizeBytes: blob.sizeBytes,
+      etag: plainTag(blob.etag),
+      sha256: blob.sha256,
+      modifiedMs: readTime(blob.modified),
+      archived: blob.tier === "Archive",
     };
   }
 }
 
 function encodePath(name: string): string {
-  return name.split("/").map(encodeURIComponent).join("/");
-}
-
-function describe(headers: Record<string, string>, metadata: EntryMetadata): void {
-  headers["x-ms-blob-content-type"] = metadata.contentType;
-  headers["x-ms-access-tier"] = metadata.tier;
-  headers["x-ms-meta-sha256"] = metadata.sha256;
-  const modified = new Date(metadata.modifiedMs);
-  if (!Number.isNaN(modified.getTime())) headers["x-ms-meta-mtime"] = modified.toISOString();
+  return /^[\w./~-]*$/.test(name) ? name : name.split("/").map(encodeURIComponent).join("/");
 }
 
 function require(headers: Record<string, string>, condition: Condition): void {
@@ -376,18 +361,19 @@ function readTime(text: string | null): number | null {
   return Number.isNaN(ms) ? null : ms;
 }
 
-function readBlocks(list: XmlElement, kind: "CommittedBlocks" | "UncommittedBlocks"): readonly HeldBlock[] {
+function readBlocks(answer: HttpAnswer, kind: "CommittedBlocks" | "UncommittedBlocks"): readonly HeldBlock[] {
+  const list = readAs(answer, parseXml);
+  if (list.name !== "BlockList") throw notFromService();
   return (list.child(kind)?.children ?? []).map((block) => ({
     id: block.textOf("Name"),
     sizeBytes: Number(block.textOf("Size")),
   }));
 }
 
-function readXml(answer: HttpAnswer, rootName: string): XmlElement {
+/** What is no whole XML was not written by the service. */
+function readAs<Result>(answer: HttpAnswer, read: (text: string) => Result): Result {
   try {
-    const root = parseXml(decoder.decode(answer.body));
-    if (root.name !== rootName) throw notFromService();
-    return root;
+    return read(decoder.decode(answer.body));
   } catch (error) {
     if (error instanceof XmlError) throw notFromService();
     throw error;

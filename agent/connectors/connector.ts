@@ -56,8 +56,15 @@ export interface Source {
     into: Uint8Array,
     signal: AbortSignal,
   ): WholeRead | null | Promise<WholeRead | null>;
+  /**
+   * Where an entry lies for a system call, so that it can be read beside this thread as long as it is, by its identity, what
+   * was listed. Null where only the source itself can read it.
+   */
+  locate(entry: Entry): string | null;
   /** Opens an entry for one read from front to end. Throws what `readWhole` throws. */
   open(entry: Entry, signal: AbortSignal): Promise<Reading>;
+  /** Where its files wait before they are removed for good; null where none can be removed. */
+  readonly quarantine?: Quarantine | null;
 }
 
 export const LISTED_PAGE_ITEMS_MAX = 1_000;
@@ -66,6 +73,8 @@ export const LISTED_PAGE_ITEMS_MAX = 1_000;
 export interface WholeRead {
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** Which version of which file was read, in the source's words; null where it cannot tell one from another. */
+  readonly version: string | null;
 }
 
 /** One pass over one entry. */
@@ -73,6 +82,8 @@ export interface Reading {
   /** The entry as it was when it was opened; it may have changed since it was listed. */
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** As of {@link WholeRead}. */
+  readonly version: string | null;
   /**
    * Fills `into` with the next bytes: all of it, unless the entry ends at `sizeBytes`; 0 there. Throws `source_changing`
    * when the entry ends before `sizeBytes`.
@@ -82,6 +93,113 @@ export interface Reading {
   unchanged(signal: AbortSignal): Promise<boolean>;
   close(): void;
 }
+
+/**
+ * Where files of the source are moved to, by one rename, before they are gone for good. Calls without a promise are quick,
+ * so that nothing of ours comes between a look and a move. What goes wrong with the folder itself is a `DiskError`.
+ */
+export interface Quarantine {
+  /** What lies at an entry's place, compared with the version that was read. Changes nothing. */
+  look(path: string, version: string): Lying;
+  /** The SHA-256 of what lies there now. Throws what `open` of a source throws. */
+  digest(path: string, signal: AbortSignal): Promise<string>;
+  /** The folder of one job, made if it is not there. */
+  open(jobId: string): QuarantineFolder;
+  /** Removes a folder of the source if it is empty, and no link leads to it. Never the root. */
+  removeEmptyFolder(path: string): void;
+}
+
+export type Lying =
+  | { readonly kind: "nothing" }
+  | { readonly kind: "unreadable" }
+  | {
+      readonly kind: "something";
+      /** A regular file, and no link. */
+      readonly isFile: boolean;
+      /** No link leads to it, from the root on. */
+      readonly isInside: boolean;
+      /** On the volume of the quarantine. */
+      readonly isOnVolume: boolean;
+      /** How many names it has; null where the system does not tell. */
+      readonly links: number | null;
+      readonly sizeBytes: number;
+      readonly modifiedMs: number;
+      /** `same`: the version that was read, and nobody has touched it since. */
+      readonly identity: "same" | "other" | "unknown";
+    };
+
+/** A line of the undo list: all that is needed to bring one file back by hand. */
+export interface UndoNote {
+  /** In the folder of the quarantine. */
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  readonly sha256: string;
+  /** What the destination calls it. */
+  readonly blob: string;
+  /** The path under which it was stored. */
+  readonly storedAs: string;
+  readonly etag: string;
+  readonly version: string;
+  readonly movedAt: string;
+  readonly purgeAfter: string;
+}
+
+/** Why a file did not get into the quarantine. */
+export type TakeFailure =
+  | "source_vanished"
+  | "source_denied"
+  | "source_locked"
+  | "source_unreadable"
+  | "other_volume";
+
+/**
+ * What became of a move.
+ * - `removed`: the version that was read lies in the quarantine.
+ * - `back`: nothing lies in the quarantine; at the old place is what was there.
+ * - `kept`: something else than that version lies in the quarantine, and cannot go back without replacing what is there.
+ * - `gone`: at neither place.
+ */
+export type Settled = "removed" | "back" | "kept" | "gone";
+
+export interface QuarantineFolder {
+  /** Adds to the undo list; durable when it returns. */
+  note(notes: readonly UndoNote[]): void;
+  /** Moves what lies at an entry's place. Null when that was done. */
+  take(path: string, name: string): TakeFailure | null;
+  /** Makes the moves so far durable. */
+  sync(): void;
+  /** Looks at both places, and brings back what is not the version that was read. Also after a crash. */
+  settle(path: string, name: string, version: string): Settled;
+  /** Brings it back whatever it is. */
+  putBack(path: string, name: string): Exclude<Settled, "removed">;
+  digest(name: string, signal: AbortSignal): Promise<string>;
+  /** Removes for good what is due, and says how far it came. */
+  purge(options: PurgeOptions): Promise<PurgeEnd>;
+  /** Puts the undo list aside, as a record: nothing that it names is here any more. */
+  closeList(nowMs: number): void;
+}
+
+export interface PurgeOptions {
+  readonly nowMs: number;
+  /** Asked before each file: false, and no more are removed. */
+  readonly mayGoOn: () => boolean;
+  /** Whether the destination still holds what was proved. */
+  readonly confirm: (note: UndoNote) => Promise<boolean>;
+  /** Told of each note in the list, in its order. */
+  readonly onSettled: (note: UndoNote, purged: Purged) => void | Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** `interrupted` by `mayGoOn`; else whether anything is left. */
+export type PurgeEnd = "interrupted" | "left" | "empty";
+
+/**
+ * `purged`: gone for good. `absent`: it was not there. `not_due`: later. `unconfirmed`: the destination does not hold it any
+ * more. `changed`: it is not what was moved. `failed`: the system refused.
+ */
+export type Purged = "purged" | "absent" | "not_due" | "unconfirmed" | "changed" | "failed";
 
 /** A body in memory. */
 export interface Body {

@@ -200,7 +200,7 @@ Deno.test("[O5] on Windows paths are put together with backslashes, and told wit
     stat: (path) => {
       const kind = kinds[path];
       if (kind === undefined) throw new DiskError("not_found", path);
-      return { kind, sizeBytes: 3, modifiedMs: 5, device: 1, changedMs: null, inode: 2 };
+      return { kind, sizeBytes: 3, modifiedMs: 5, device: 1, changedMs: null, inode: 2, links: 1 };
     },
     readFolder: (path) =>
       path === "C:\\"
@@ -269,4 +269,13 @@ Deno.test("[O6] a folder that could not be read, and was the last to be told, is
   for await (const page of source.list({ cursor: "closed/0", signal: SIGNAL }))
     inside.push(...page.items.map(pathOf));
   assert.deepEqual(inside, ["closed", "z"]);
+});
+
+Deno.test("[R6] files in the quarantine are not listed", async () => {
+  using folder = new Folder();
+  folder.put("a/file");
+  folder.put("a/.migrate-quarantine/job/0");
+  folder.put(".migrate-quarantine/job/0");
+  folder.put(".migrate-quarantine-of-mine/file");
+  assert.deepEqual(await list(folder.root), { ".migrate-quarantine-of-mine/file": "file", "a/file": "file" });
 });

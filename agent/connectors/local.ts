@@ -20,11 +20,11 @@ import {
   TransferError,
   type WholeRead,
 } from "./connector.ts";
+import { identityOf, isFresh, isSameFile, isUntouched, systemPath, versionOf } from "./local-file.ts";
+import { isQuarantineName, LocalQuarantine } from "./local-quarantine.ts";
 
 /** Listing is synchronous; after this long the rest of the program gets its turn. */
 const TURN_MS = 8;
-/** The coarsest clock of a file system in use. */
-const FRESH_MS = 2_000;
 const FRESH_PIECE_BYTES = 65_536;
 /** A disk that needs longer for a small file is asked without standing still for it. */
 const QUICK_MS = 2;
@@ -32,6 +32,7 @@ const QUICK_MS = 2;
 const SLOW_FILES = 200;
 
 export class LocalSource implements Source {
+  readonly quarantine: LocalQuarantine;
   readonly #platform: Platform;
   readonly #disk: Disk;
   readonly #root: string;
@@ -45,6 +46,7 @@ export class LocalSource implements Source {
     this.#platform = platform;
     this.#disk = platform.disk;
     this.#root = root;
+    this.quarantine = new LocalQuarantine(platform, () => (this.#real ??= this.#realRoot()));
   }
 
   async *list(options: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage> {
@@ -83,6 +85,10 @@ export class LocalSource implements Source {
     return read ?? this.#readWholeLater(entry, into, signal);
   }
 
+  locate(entry: Entry): string | null {
+    return entry.identity === null ? null : this.#systemPath(entry.path);
+  }
+
   async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
     const { path } = entry;
     const file = this.#systemPath(path);
@@ -118,7 +124,7 @@ export class LocalSource implements Source {
       opened = this.#disk.openNow(file);
       const count = opened.readNow(into.subarray(0, sizeBytes + 1), 0);
       if (count !== sizeBytes || !isUntouched(opened.stat(), before)) return undefined;
-      return { sizeBytes, modifiedMs };
+      return { sizeBytes, modifiedMs, version: versionOf(before) };
     } catch (error) {
       throw this.#fileError(error, path);
     } finally {
@@ -129,12 +135,12 @@ export class LocalSource implements Source {
   async #readWholeLater(entry: Entry, into: Uint8Array, signal: AbortSignal): Promise<WholeRead | null> {
     const reading = await this.open(entry, signal);
     try {
-      const { sizeBytes, modifiedMs } = reading;
+      const { sizeBytes, modifiedMs, version } = reading;
       if (sizeBytes > into.length) return null;
       for (let at = 0; at < sizeBytes;) at += await reading.next(into.subarray(at, sizeBytes), signal);
       if (!(await reading.unchanged(signal)))
         throw fileError("source_changing", entry.path, "it changed while it was read");
-      return { sizeBytes, modifiedMs };
+      return { sizeBytes, modifiedMs, version };
     } finally {
       reading.close();
     }
@@ -235,6 +241,12 @@ class Walk {
         this.#levels.pop();
         return true;
       }
+      // Names that are no Unicode come with U+FFFD in their place, so that several may be one, or that of a real file.
+      if (name === level.names[level.next - 2]) {
+        const path = level.path + name.replace(/\/$/, "");
+        items.push(failedItem(path, "name_refused", "its name is not valid Unicode", 0));
+        continue;
+      }
       if (name.endsWith("/")) {
         this.#enter(level.path + name, items);
         return true;
@@ -290,6 +302,7 @@ class Walk {
     const folder = systemPath(this.#disk, this.#root, path.slice(0, -1));
     const names = this.#disk
       .readFolder(folder)
+      .filter(({ name }) => !isQuarantineName(name, this.#disk.separator))
       .map(({ name, kind }) => (kind === "folder" ? `${name}/` : name));
     // Asked after reading: a folder that was swapped for a link in between leads elsewhere.
     if (this.#disk.realPath(folder) !== folder)
@@ -357,6 +370,9 @@ class LocalReading implements Reading {
   get modifiedMs(): number {
     return this.#begun.modifiedMs;
   }
+  get version(): string | null {
+    return versionOf(this.#begun);
+  }
 
   async next(into: Uint8Array, signal: AbortSignal): Promise<number> {
     const wanted = into.subarray(0, this.sizeBytes - this.#position);
@@ -416,6 +432,9 @@ const WORDS: Readonly<Record<DiskError["code"], string>> = {
   not_a_folder: "it is not a folder",
   no_space: "the disk is full",
   busy: "another program has locked it",
+  replaced: "it was replaced while it was opened",
+  exists: "something is there",
+  other_volume: "it is on another volume",
   other: "the system reports an error",
 };
 
@@ -427,7 +446,12 @@ function failureCode(error: DiskError): FileFailureCode {
     case "denied":
       return "source_denied";
     case "busy":
+      return "source_locked";
+    case "replaced":
+      return "source_changing";
     case "no_space":
+    case "exists":
+    case "other_volume":
     case "other":
       return "source_unreadable";
   }
@@ -466,40 +490,6 @@ function unusable(
 
 function asFileError(error: unknown, path: string): unknown {
   return error instanceof DiskError ? fileError(failureCode(error), path, WORDS[error.code], error) : error;
-}
-
-/** Where the system tells no identity, size and time have to do. */
-function isSameFile(a: FileStat, b: FileStat): boolean {
-  return a.kind === b.kind && a.device === b.device && a.inode === b.inode;
-}
-
-/** The same file, and nobody has written to it, or set its times, since. */
-function isUntouched(now: FileStat, before: FileStat): boolean {
-  return (
-    isSameFile(now, before) &&
-    now.sizeBytes === before.sizeBytes &&
-    now.modifiedMs === before.modifiedMs &&
-    now.changedMs === before.changedMs
-  );
-}
-
-function isFresh({ modifiedMs, changedMs }: FileStat, nowMs: number): boolean {
-  return Math.max(modifiedMs, changedMs ?? 0) > nowMs - FRESH_MS;
-}
-
-function identityOf({ device, inode }: FileStat): string | null {
-  return device === null || inode === null || inode === 0
-    ? null
-    : `${device.toString(36)}.${inode.toString(36)}`;
-}
-
-/** `path` has slashes between its segments; empty = the root. */
-function systemPath(disk: Disk, root: string, path: string): string {
-  if (path === "") return root;
-  const { separator } = disk;
-  // "/" and "C:\\" end in their separator already.
-  const folder = root.endsWith(separator) ? root : root + separator;
-  return folder + (separator === "/" ? path : path.replaceAll("/", separator));
 }
 
 /** Half a character of UTF-16, as NTFS allows it, is written out, so that two such names stay two. */

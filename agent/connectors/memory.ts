@@ -95,6 +95,10 @@ export class MemorySource implements Source {
     }
   }
 
+  locate(): null {
+    return null;
+  }
+
   async readWhole(entry: Entry, into: Uint8Array, signal: AbortSignal): Promise<WholeRead | null> {
     const reading = await this.open(entry, signal);
     const { sizeBytes, modifiedMs } = reading;
@@ -102,7 +106,7 @@ export class MemorySource implements Source {
     await reading.next(into.subarray(0, sizeBytes), signal);
     if (!(await reading.unchanged(signal)))
       throw sourceError("source_changing", entry.path, "it changed while it was read");
-    return { sizeBytes, modifiedMs };
+    return { sizeBytes, modifiedMs, version: null };
   }
 
   async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
@@ -113,6 +117,7 @@ export class MemorySource implements Source {
     return {
       sizeBytes: opened.bytes.length,
       modifiedMs: opened.modifiedMs,
+      version: null,
       next: async (into, readSignal) => {
         await this.hook({ operation: "read", when: "before", path: entry.path, id: null }, readSignal);
         // As on a disk: who writes into the file writes into what is being read.

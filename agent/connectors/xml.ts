@@ -111,7 +111,8 @@ function behind(xml: string, end: string, from: number): number {
   return at + end.length;
 }
 
-function decodeEntities(text: string): string {
+/** Text as it stands between tags. */
+export function decodeEntities(text: string): string {
   if (!text.includes("&")) return text;
   return text.replace(/&([^;]{0,32});?/g, (whole, name: string) => {
     const decoded = ENTITIES.get(name) ?? decodeNumber(name);

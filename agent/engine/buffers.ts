@@ -41,22 +41,26 @@ export class BufferPool {
 
 /** Lets a number of them pass at a time, first come, first served. */
 export class Slots {
-  #free: number;
+  readonly #countMax: () => number;
+  #taken = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(count: number) {
-    this.#free = count;
+  /** `countMax` may change: who is inside stays, who waits is let in as places become free. */
+  constructor(countMax: () => number) {
+    this.#countMax = countMax;
   }
 
   async hold<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (this.#free > 0) this.#free--;
+    if (this.#taken < this.#countMax()) this.#taken++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
+      this.#taken--;
+      while (this.#waiting.length > 0 && this.#taken < this.#countMax()) {
+        this.#taken++;
+        this.#waiting.shift()?.();
+      }
     }
   }
 }

@@ -4,7 +4,7 @@
  * Source and destination are listed in the same order, so the two are walked through side by side: 5,000 names a request
  * instead of one. A job of a few files asks for each, so that ten files into a container of millions do not list the millions.
  */
-import type { TransferOptions } from "../../schema/job.ts";
+import type { ArchivedRule, TransferOptions } from "../../schema/job.ts";
 import {
   type Condition,
   type Destination,
@@ -49,11 +49,15 @@ export class ListingWalk {
   }
 
   /** What is held under a path that comes behind all asked for before; undefined when `next` has to be called first. */
-  look(path: string): Held | null | undefined {
+  look(path: string, onPassed: (held: Held) => void = ignore): Held | null | undefined {
     for (; this.#at < this.#items.length; this.#at++) {
       const held = this.#items[this.#at] as Held;
-      if (held.path === path) return held;
       if (held.path > path) return null;
+      if (held.path === path) {
+        this.#at++;
+        return held;
+      }
+      onPassed(held);
     }
     return this.ended ? null : undefined;
   }
@@ -97,6 +101,8 @@ export class ListingWalk {
   }
 }
 
+function ignore(): void {}
+
 /** Answers for the source's pages, in their order, what is held under each entry that has no outcome yet. */
 export class Inventory {
   readonly #asking: Asking;
@@ -139,7 +145,12 @@ export function isElsewhere(destination: Destination, path: string): boolean {
 
 /** What is to be done about an entry, given what is at the destination. */
 export type Decision =
-  | { readonly kind: "write"; readonly condition: Condition }
+  | {
+      readonly kind: "write";
+      readonly condition: Condition;
+      /** What lies in the way and cannot be replaced, and how to get past it. */
+      readonly past: { readonly rule: Exclude<ArchivedRule, "skip">; readonly etag: string } | null;
+    }
   /** The same by size and time, and that is enough. */
   | { readonly kind: "skip"; readonly held: Held }
   /** It may be the same: read and compare. If it is, it was sent by us, or was there before. */
@@ -149,6 +160,8 @@ export type Decision =
       readonly sha256: string;
       readonly whose: "theirs" | "ours";
     }
+  /** What is there is archived, and the job leaves such alone. */
+  | { readonly kind: "leave" }
   | { readonly kind: "refuse" };
 
 /**
@@ -158,9 +171,12 @@ export type Decision =
 export function judgeHeld(
   entry: Entry,
   { before, now }: { before: Held | null; now: Held | null },
-  options: Pick<TransferOptions, "existing" | "verify">,
+  options: Pick<TransferOptions, "existing" | "verify" | "archived" | "repetition">,
 ): Decision {
-  if (now === null) return { kind: "write", condition: { kind: "absent" } };
+  if (now === null) return { kind: "write", condition: { kind: "absent" }, past: null };
+  // What an earlier pass wrote is kept up to date.
+  if (options.repetition !== null && now.sha256 !== null)
+    return isUnchanged(entry, now) ? { kind: "skip", held: now } : overwrite(entry, now, options.archived);
   const comparable = now.sizeBytes === entry.sizeBytes && now.sha256 !== null;
   if (now.etag !== before?.etag) {
     return comparable
@@ -171,7 +187,7 @@ export function judgeHeld(
     case "fail":
       return { kind: "refuse" };
     case "overwrite":
-      return { kind: "write", condition: { kind: "matches", etag: now.etag } };
+      return overwrite(entry, now, options.archived);
     case "skip_identical":
       if (!options.verify && now.sizeBytes === entry.sizeBytes && now.modifiedMs === entry.modifiedMs)
         return { kind: "skip", held: now };
@@ -179,6 +195,19 @@ export function judgeHeld(
         ? { kind: "compare", held: now, sha256: now.sha256, whose: "theirs" }
         : { kind: "refuse" };
   }
+}
+
+/** Of what we wrote, size and time tell whether it is still the same; nothing else has our metadata. */
+export function isUnchanged(entry: Entry, held: Held): boolean {
+  return held.sizeBytes === entry.sizeBytes && held.modifiedMs === entry.modifiedMs && held.sha256 !== null;
+}
+
+/** Archived blobs can be neither read nor replaced. */
+function overwrite(entry: Entry, now: Held, rule: ArchivedRule): Decision {
+  if (!now.archived) return { kind: "write", condition: { kind: "matches", etag: now.etag }, past: null };
+  if (isUnchanged(entry, now)) return { kind: "skip", held: now };
+  if (rule === "skip") return { kind: "leave" };
+  return { kind: "write", condition: { kind: "absent" }, past: { rule, etag: now.etag } };
 }
 
 export function destinationExists(path: string): TransferError {

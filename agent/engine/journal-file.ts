@@ -23,6 +23,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS pending ON outcomes (page) WHERE pending > 0;
   CREATE INDEX IF NOT EXISTS awaiting ON outcomes (page) WHERE awaiting > 0;
   CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS removal (page INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS failure (number INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
 `;
 
@@ -36,7 +37,7 @@ export class JournalFull extends Error {
   override readonly name = "JournalFull";
 }
 
-type Table = "fact" | "listed" | "held" | "outcomes" | "log" | "failure";
+type Table = "fact" | "listed" | "held" | "outcomes" | "log" | "removal" | "failure";
 
 export class JournalFile {
   readonly #database: Database;
@@ -81,6 +82,11 @@ export class JournalFile {
       const texts = { listed, held: this.#text("held", number), outcomes: this.#text("outcomes", number) };
       return Page.read(number, texts);
     });
+  }
+
+  /** What became of the sources of a page's entries; null while nobody has begun to remove them. */
+  removals(page: number): string | null {
+    return this.#text("removal", page);
   }
 
   pageCount(): number {
@@ -145,6 +151,9 @@ export class JournalFile {
     const { pending, awaiting } = page.count();
     this.#statements.writeOutcomes.run(page.number, text, this.#checksum(text), pending, awaiting);
   }
+  writeRemovals(page: number, value: string): void {
+    this.#statements.write.removal.run(page, value, this.#checksum(value));
+  }
   writeFailure(number: number, value: string): void {
     this.#statements.write.failure.run(number, value, this.#checksum(value));
   }
@@ -152,7 +161,13 @@ export class JournalFile {
     this.#statements.appendLog.run(value, this.#checksum(value));
   }
   clearLog(): void {
-    this.#statements.clearLog.run();
+    this.#statements.clear.log.run();
+  }
+  /** Forgets all pages, and how far the listing was. */
+  clearPages(): void {
+    const { clear } = this.#statements;
+    for (const table of [clear.listed, clear.held, clear.outcomes, clear.log, clear.removal, clear.scan])
+      table.run();
   }
 
   // --- checks ------------------------------------------------------------------------------------------------------
@@ -187,11 +202,13 @@ function statementsOf(database: Database) {
       listed: read("listed", "page"),
       held: read("held", "page"),
       outcomes: read("outcomes", "page"),
+      removal: read("removal", "page"),
     },
     write: {
       fact: write("fact", "key"),
       listed: write("listed", "page"),
       held: write("held", "page"),
+      removal: write("removal", "page"),
       failure: write("failure", "number"),
     },
     writeOutcomes: prepare(
@@ -201,7 +218,16 @@ function statementsOf(database: Database) {
     pageCount: prepare("SELECT count(*) AS count FROM listed"),
     logRows: prepare("SELECT value, checked FROM log ORDER BY number"),
     appendLog: prepare("INSERT INTO log (value, checked) VALUES (?, ?)"),
-    clearLog: prepare("DELETE FROM log"),
+    clear: {
+      log: prepare("DELETE FROM log"),
+      listed: prepare("DELETE FROM listed"),
+      held: prepare("DELETE FROM held"),
+      outcomes: prepare("DELETE FROM outcomes"),
+      removal: prepare("DELETE FROM removal"),
+      scan: prepare(
+        "DELETE FROM fact WHERE key IN ('scan_done', 'scan_cursor', 'block_bytes', 'next_pass_at')",
+      ),
+    },
     failureRows: prepare("SELECT value, checked FROM failure WHERE number >= ? ORDER BY number LIMIT ?"),
   };
 }

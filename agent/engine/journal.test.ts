@@ -8,7 +8,7 @@ import { GAP_MS_MAX, Journal, LOG_CHARACTERS_MAX, type Scanned } from "./journal
 import { JournalError } from "./journal-file.ts";
 import type { Outcome } from "./page.ts";
 
-const DONE: Outcome = { state: "uploaded", sha256: "ab".repeat(32), etag: "0x1" };
+const DONE: Outcome = { state: "uploaded", sha256: "ab".repeat(32), etag: "0x1", as: null, version: null };
 
 /** A file in memory that outlives the journals opened on it. */
 class Disk {
@@ -75,7 +75,7 @@ Deno.test("[B6] changes that come in together share a commit, and totals show on
   const before = disk.commits;
   const page = journal.open(0);
   for (let index = 0; index < 10; index++)
-    journal.settle(page, index, { state: "completed", sha256: "", etag: "", proof: "chain" }, 5);
+    journal.settle(page, index, { ...DONE, state: "completed", proof: "chain" }, 5);
   assert.equal(journal.totals.filesCompleted, 0);
   assert.equal(journal.pendingFiles, 0);
   await disk.clock.advance(GAP_MS_MAX);

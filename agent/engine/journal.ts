@@ -32,9 +32,9 @@ import { isFinal, type Listing, type Outcome, Page, readOutcome, writeOutcome } 
 
 /** As the schema of a failure has it. */
 const MESSAGE_LENGTH_MAX = 500;
-/** Between two commits lies nine times what the last one cost, so that a slow disk takes a tenth of the time, not all. */
-const GAP_PER_COST = 9;
-export const GAP_MS_MIN = 4;
+/** Between two commits lies many times what the last one cost, so that a slow disk takes little of the time, not all. */
+const GAP_PER_COST = 24;
+export const GAP_MS_MIN = 20;
 export const GAP_MS_MAX = 250;
 /** More than this in memory only, and nothing new is begun. */
 export const CHANGES_WAITING_MAX = 20_000;
@@ -78,12 +78,14 @@ export class Journal {
   #summary: Summary;
   #pageCount: number;
   #lastPath: string | null = null;
+  #nextPassAtMs: number | null;
 
   // What the next commit writes.
   #changes: Change[] = [];
   #newPages: Page[] = [];
   #claimed: Page[] = [];
   readonly #facts = new Map<string, string>();
+  readonly #removals = new Map<number, string>();
   #failures: string[] = [];
   #logCharacters = 0;
 
@@ -122,6 +124,8 @@ export class Journal {
     this.#summary = summary === null ? copyOf(NOTHING_YET) : (JSON.parse(summary) as Summary);
     this.#durable = copyOf(this.#summary);
     this.#pageCount = file.pageCount();
+    const nextPassAt = file.fact("next_pass_at");
+    this.#nextPassAtMs = nextPassAt === null ? null : Number(nextPassAt);
     this.#foldLog();
   }
 
@@ -169,6 +173,11 @@ export class Journal {
       cursor: cursor === null ? null : (JSON.parse(cursor) as string),
       done: this.#file.fact("scan_done") !== null,
     };
+  }
+  /** The size of the blocks of this pass; null until it was chosen. */
+  get blockBytes(): number | null {
+    const bytes = this.#file.fact("block_bytes");
+    return bytes === null ? null : Number(bytes);
   }
   get phaseTold(): AgentPhase | null {
     return this.#file.fact("phase_told") as AgentPhase | null;
@@ -258,12 +267,15 @@ export class Journal {
 
   /** A page of the source's listing. */
   addPage(items: readonly Scanned[], cursor: string | null): void {
-    const listed = items.map(listingOf).filter(({ path }) => {
-      // A path that is listed twice is one entry.
-      const isNew = path !== this.#lastPath;
-      this.#lastPath = path;
-      return isNew;
-    });
+    const listed = items
+      .filter((item) => {
+        if (item.kind !== "file") return true;
+        // A file that is listed twice is one entry. What is not told by its path may be two of one name.
+        const isNew = item.entry.path !== this.#lastPath;
+        this.#lastPath = item.entry.path;
+        return isNew;
+      })
+      .map(listingOf);
     for (let from = 0; from < listed.length; from += LISTED_PAGE_ITEMS_MAX) {
       const listings = listed.slice(from, from + LISTED_PAGE_ITEMS_MAX);
       const page = Page.of(this.#pageCount++, listings);
@@ -313,12 +325,63 @@ export class Journal {
     this.#schedule();
   }
 
+  /** What became of the sources of a page's entries, as it was written last; null while nobody has begun to remove them. */
+  removals(page: number): string | null {
+    return this.#removals.get(page) ?? this.#file.removals(page);
+  }
+
+  /** Replaces what is known of a page's sources, and returns once that is durable. `removed`: files that left since. */
+  noteRemovals(page: number, value: string, removed: number): Promise<void> {
+    this.#removals.set(page, value);
+    this.#summary.totals.filesDeleted += removed;
+    return this.flush();
+  }
+
+  noteBlockBytes(bytes: number): Promise<void> {
+    this.#note("block_bytes", String(bytes));
+    return this.flush();
+  }
   notePhaseTold(phase: AgentPhase): void {
     this.#note("phase_told", phase);
   }
   noteFailuresTold(count: number): void {
     this.#note("failures_told", String(count));
   }
+  /** The number of the pass it is in, from 1. */
+  get pass(): number {
+    return Number(this.#file.fact("pass") ?? 1);
+  }
+  /** When the next pass is due, by the wall clock; null while one is going on. */
+  get nextPassAtMs(): number | null {
+    return this.#nextPassAtMs;
+  }
+  notePassEnded(nextPassAtMs: number): Promise<void> {
+    this.#nextPassAtMs = nextPassAtMs;
+    this.#note("next_pass_at", String(nextPassAtMs));
+    return this.flush();
+  }
+  /** A pass begins: the entries of the last one are forgotten, what was counted stays. */
+  async beginPass(): Promise<void> {
+    await this.flush();
+    const pass = this.pass + 1;
+    try {
+      this.#file.transaction(() => {
+        this.#file.clearPages();
+        this.#file.writeFact("pass", String(pass));
+      });
+    } catch (error) {
+      if (!(error instanceof JournalFull)) throw error;
+      // There was room a moment ago; the pass begins when there is again.
+      await this.#clock.sleep(FULL_RETRY_MS, this.#closing.signal);
+      return await this.beginPass();
+    }
+    this.#nextPassAtMs = null;
+    this.#pageCount = 0;
+    this.#lastPath = null;
+    this.#logCharacters = 0;
+    this.#summary.largestBytes = 0;
+  }
+
   /** The run stops without an end; the time it worked is kept. */
   noteStopped(): Promise<void> {
     this.#note("stopped_at", String(this.#clock.now()));
@@ -402,6 +465,7 @@ export class Journal {
     }
     if (folds) this.#file.clearLog();
     else if (log !== null) this.#file.appendLog(log);
+    for (const [page, value] of this.#removals) this.#file.writeRemovals(page, value);
     const firstFailure = Math.min(this.#summary.failures, FAILURES_KEPT_MAX) - this.#failures.length;
     for (const [index, failure] of this.#failures.entries())
       this.#file.writeFailure(firstFailure + index, failure);
@@ -415,6 +479,7 @@ export class Journal {
     this.#newPages = [];
     this.#claimed = [];
     this.#failures = [];
+    this.#removals.clear();
     this.#facts.clear();
     this.#waiting = null;
     this.#durable = copyOf(this.#summary);
@@ -426,6 +491,7 @@ export class Journal {
 
   #isClean(): boolean {
     if (this.#changes.length > 0 || this.#newPages.length > 0 || this.#claimed.length > 0) return false;
+    if (this.#removals.size > 0) return false;
     if (this.#facts.size > 0 || this.#summary.totals.bytesSent !== this.#durable.totals.bytesSent)
       return false;
     for (const { users } of this.#pages.values()) if (users === 0) return false;
@@ -490,6 +556,7 @@ export class Journal {
         totals.filesCompleted++;
         totals.bytesCompleted += sizeBytes;
         if (outcome.proof !== "none") totals.filesVerified++;
+        if (outcome.proof === "readback") totals.filesReadBack++;
         return;
       case "skipped":
         totals.filesSkipped++;

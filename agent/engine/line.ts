@@ -54,12 +54,12 @@ export class Line {
     return granted.then((bytes) => this.#count(bytes));
   }
 
-  nowMs(): number {
-    return this.#clock.monotonic();
-  }
+  /** When the last piece was let through. */
+  movedMs = 0;
 
   #count(bytes: number): number {
     const nowMs = this.#clock.monotonic();
+    this.movedMs = nowMs;
     this.#turnTo(nowMs);
     this.#buckets[this.#bucket % BUCKETS] = (this.#buckets[this.#bucket % BUCKETS] as number) + bytes;
     this.inFlightBytes += bytes;
@@ -106,7 +106,7 @@ export class Passage implements Pace {
 
   #note(bytes: number): number {
     this.#takenBytes += bytes;
-    this.movedMs = this.#line.nowMs();
+    this.movedMs = this.#line.movedMs;
     return bytes;
   }
 }

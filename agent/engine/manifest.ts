@@ -53,7 +53,8 @@ export async function writeManifest(input: ManifestInput): Promise<{ sha256: str
 function manifestRow(page: Page, index: number, { destination }: ManifestInput): ManifestRow {
   const path = page.path(index);
   const outcome = page.outcome(index);
-  const named = destination.name(path);
+  const stored = outcome?.state === "completed" || outcome?.state === "uploaded" ? outcome.as : null;
+  const named = destination.name(stored ?? path);
   const sent = outcome === null || outcome.state === "failed" ? null : outcome;
   return {
     path,

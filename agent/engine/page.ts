@@ -10,13 +10,8 @@ import type { Entry, Held } from "../connectors/connector.ts";
 
 /** What became of one entry. `uploaded`: accepted, but not proved yet. */
 export type Outcome =
-  | { readonly state: "uploaded"; readonly sha256: string; readonly etag: string }
-  | {
-      readonly state: "completed";
-      readonly sha256: string;
-      readonly etag: string;
-      readonly proof: Proof;
-    }
+  | ({ readonly state: "uploaded" } & Sent)
+  | ({ readonly state: "completed"; readonly proof: Proof } & Sent)
   | {
       readonly state: "skipped";
       readonly code: FileSkipCode;
@@ -24,6 +19,16 @@ export type Outcome =
       readonly etag: string | null;
     }
   | { readonly state: "failed"; readonly code: FileFailureCode; readonly message: string };
+
+/** What is at the destination of an entry. */
+export interface Sent {
+  readonly sha256: string;
+  readonly etag: string;
+  /** The path under which it was stored, where that is not its own; else null. */
+  readonly as: string | null;
+  /** Which version of the source file was read; null where nobody will ask. */
+  readonly version: string | null;
+}
 
 /** How an entry was proved: not at all, by asking for what is held, or by reading it back. */
 export type Proof = "none" | "chain" | "readback";
@@ -113,8 +118,8 @@ export class Page {
   setOutcome(index: number, outcome: Outcome): void {
     this.#outcomes[index] = outcome;
   }
-  setFacts(index: number, facts: Facts): void {
-    this.#changed.set(index, { ...facts });
+  setFacts(index: number, { sizeBytes, modifiedMs }: Facts): void {
+    this.#changed.set(index, { sizeBytes, modifiedMs });
   }
 
   /** Entries without an outcome, and entries that wait for their proof. */
@@ -166,8 +171,8 @@ interface PageText {
 
 type OutcomeText =
   | 0
-  | readonly ["u", sha256: string, etag: string]
-  | readonly ["c", sha256: string, etag: string, proof: Proof]
+  | readonly ["u", sha256: string, etag: string, as: string | null, version: string | null]
+  | readonly ["c", sha256: string, etag: string, as: string | null, version: string | null, proof: Proof]
   | readonly ["s", code: FileSkipCode, sha256: string | null, etag: string | null]
   | readonly ["f", code: FileFailureCode, message: string];
 
@@ -221,9 +226,9 @@ export function writeOutcome(outcome: Outcome | null): OutcomeText {
   if (outcome === null) return 0;
   switch (outcome.state) {
     case "uploaded":
-      return ["u", outcome.sha256, outcome.etag];
+      return ["u", outcome.sha256, outcome.etag, outcome.as, outcome.version];
     case "completed":
-      return ["c", outcome.sha256, outcome.etag, outcome.proof];
+      return ["c", outcome.sha256, outcome.etag, outcome.as, outcome.version, outcome.proof];
     case "skipped":
       return ["s", outcome.code, outcome.sha256, outcome.etag];
     case "failed":
@@ -235,9 +240,16 @@ export function readOutcome(text: OutcomeText): Outcome | null {
   if (text === 0) return null;
   switch (text[0]) {
     case "u":
-      return { state: "uploaded", sha256: text[1], etag: text[2] };
+      return { state: "uploaded", sha256: text[1], etag: text[2], as: text[3], version: text[4] };
     case "c":
-      return { state: "completed", sha256: text[1], etag: text[2], proof: text[3] };
+      return {
+        state: "completed",
+        sha256: text[1],
+        etag: text[2],
+        as: text[3],
+        version: text[4],
+        proof: text[5],
+      };
     case "s":
       return { state: "skipped", code: text[1], sha256: text[2], etag: text[3] };
     case "f":

@@ -6,13 +6,15 @@ import { blockId, isBlockAt } from "./block-id.ts";
 import { BufferPool, Slots } from "./buffers.ts";
 import { contentTypeOf } from "./content-type.ts";
 import { Line } from "./line.ts";
-import { blockCount, makePlan, MEBIBYTE, MEMORY_BYTES_MAX } from "./plan.ts";
+import { MEMORY_BYTES_MAX, MemoryBudget, SHARE_BYTES_MIN } from "./memory-budget.ts";
+import { blockCount, makePlan, MEBIBYTE } from "./plan.ts";
 
 const AZURE = { blockBytesMax: 4_000 * MEBIBYTE, blockCountMax: 50_000, wholeBytesMax: 64 * MEBIBYTE };
 const GIBIBYTE = 1_024 * MEBIBYTE;
 
 function plan(options: { concurrency: number; chunkSizeMiB: number }, largestBytes: number) {
-  return makePlan(transferOptions.parse(options), AZURE, largestBytes);
+  const facts = { largestBytes, memoryBytes: MEMORY_BYTES_MAX, blockBytes: null };
+  return makePlan(transferOptions.parse(options), AZURE, facts);
 }
 
 Deno.test("[B1] the buffers of a job never take more than the memory it may have", () => {
@@ -48,6 +50,36 @@ Deno.test("[B2] the block grows so that the largest file stays within the servic
   }
 });
 
+Deno.test("[B1] all jobs together stay within the memory, and whoever comes last finds a share", () => {
+  const budget = new MemoryBudget(4);
+  const giveBack: (() => void)[] = [];
+  let taken = 0;
+  for (let place = 0; place < 4; place++) {
+    const memoryBytes = budget.availableBytes;
+    assert.ok(memoryBytes >= SHARE_BYTES_MIN);
+    const { buffers, blockBytes } = makePlan({ concurrency: 32, chunkSizeMiB: 256 }, AZURE, {
+      largestBytes: GIBIBYTE,
+      memoryBytes,
+      blockBytes: null,
+    });
+    taken += buffers * blockBytes;
+    giveBack.push(budget.take(buffers * blockBytes));
+  }
+  assert.ok(taken <= MEMORY_BYTES_MAX, `${taken}`);
+  for (const give of giveBack) {
+    give();
+    give();
+  }
+  assert.equal(budget.availableBytes, MEMORY_BYTES_MAX - 3 * SHARE_BYTES_MIN);
+});
+
+Deno.test("[B1] a job that goes on keeps its block size, whatever memory there is now", () => {
+  const facts = { largestBytes: GIBIBYTE, memoryBytes: SHARE_BYTES_MIN, blockBytes: 64 * MEBIBYTE };
+  const { blockBytes, streams } = makePlan({ concurrency: 8, chunkSizeMiB: 64 }, AZURE, facts);
+  assert.equal(blockBytes, 64 * MEBIBYTE);
+  assert.equal(streams, 1);
+});
+
 Deno.test("[B3] the pool lends no more buffers than there are, each to one at a time, and again and again", async () => {
   const pool = new BufferPool([1, 2, 3].map((number) => new Uint8Array([number])));
   const out = new Set<Uint8Array>();
@@ -70,7 +102,7 @@ Deno.test("[B3] the pool lends no more buffers than there are, each to one at a 
 });
 
 Deno.test("[B3] slots let only so many in, and the next when one fails", async () => {
-  const slots = new Slots(2);
+  const slots = new Slots(() => 2);
   let inside = 0;
   const work = async (fails: boolean) => {
     assert.ok(++inside <= 2);

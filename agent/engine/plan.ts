@@ -8,10 +8,10 @@ import { CONCURRENCY_MIN, type TransferOptions } from "../../schema/job.ts";
 import type { Limits } from "../connectors/connector.ts";
 
 export const MEBIBYTE = 1_048_576;
-/** What all buffers together may take. 32 streams of 256 MiB would be 8 GiB, more than the machines we run on have. */
-export const MEMORY_BYTES_MAX = 512 * MEBIBYTE;
 /** One block is read and one is hashed while all streams send. */
 export const READ_AHEAD_BUFFERS = 2;
+/** What one memory can hold at all: four gigabytes, and a little of that is not for buffers. */
+const ADDRESSABLE_BYTES = 4_032 * MEBIBYTE;
 /** A few short of the service's count, so that a file may grow a little between scan and read. */
 const BLOCK_COUNT_MARGIN = 100;
 
@@ -24,26 +24,39 @@ export interface Plan {
   readonly wholeBytesMax: number;
 }
 
+export interface PlanFacts {
+  /** Of the entries to be moved. */
+  readonly largestBytes: number;
+  /** What all buffers together may take. */
+  readonly memoryBytes: number;
+  /** What an earlier start has chosen: what it sent was cut so. Null = nothing was sent yet. */
+  readonly blockBytes: number | null;
+}
+
 /**
  * The block size asked for, raised where the largest file would need too many blocks, lowered where the memory does not
  * suffice; when it cannot be lowered, there are fewer streams.
  */
-export function makePlan(options: TransferOptions, limits: Limits, largestBytes: number): Plan {
+export function makePlan(
+  options: Pick<TransferOptions, "concurrency" | "chunkSizeMiB">,
+  limits: Limits,
+  { largestBytes, memoryBytes, blockBytes: given }: PlanFacts,
+): Plan {
   const needed = roundUp(largestBytes / Math.max(1, limits.blockCountMax - BLOCK_COUNT_MARGIN), MEBIBYTE);
   const asked = Math.min(limits.blockBytesMax, Math.max(options.chunkSizeMiB * MEBIBYTE, needed));
-  const share = MEMORY_BYTES_MAX / (options.concurrency + READ_AHEAD_BUFFERS);
+  const share = memoryBytes / (options.concurrency + READ_AHEAD_BUFFERS);
   const affordable = share >= MEBIBYTE ? share - (share % MEBIBYTE) : share;
-  const blockBytes = Math.max(
-    1,
-    Math.floor(Math.max(Math.min(asked, affordable), Math.min(needed, limits.blockBytesMax))),
-  );
+  const chosen = Math.max(Math.min(asked, affordable), Math.min(needed, limits.blockBytesMax));
+  const blockBytes = given ?? Math.max(1, Math.floor(chosen));
   const streams = Math.max(
     CONCURRENCY_MIN,
-    Math.min(options.concurrency, Math.floor(MEMORY_BYTES_MAX / blockBytes) - READ_AHEAD_BUFFERS),
+    Math.min(options.concurrency, Math.floor(memoryBytes / blockBytes) - READ_AHEAD_BUFFERS),
   );
+  // A file beyond 25 TiB needs blocks so large that one is enough to hold, whatever was asked for.
+  const buffersMax = Math.max(1, Math.floor(ADDRESSABLE_BYTES / blockBytes));
   return {
     streams,
-    buffers: streams + READ_AHEAD_BUFFERS,
+    buffers: Math.min(streams + READ_AHEAD_BUFFERS, buffersMax),
     blockBytes,
     wholeBytesMax: Math.min(blockBytes, limits.wholeBytesMax),
   };

@@ -617,6 +617,7 @@ Deno.test("[E17] a path that a listing names twice is one file", async () => {
   const twice: Source = {
     open: (entry, signal) => world.source.open(entry, signal),
     readWhole: (entry, into, signal) => world.source.readWhole(entry, into, signal),
+    locate: () => null,
     list: async function* (options) {
       for await (const page of world.source.list(options)) {
         yield { items: [...page.items, ...page.items], cursor: page.cursor };

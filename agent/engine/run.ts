@@ -7,24 +7,35 @@ import {
   type JobError,
   type JobReport,
   type JobTotals,
+  type Repetition,
   ZERO_TOTALS,
 } from "../../schema/job.ts";
-import { type AgentPhase, FAILURES_PER_EVENT_MAX, type Progress } from "../../schema/protocol.ts";
-import { type Destination, type Source, TransferError } from "../connectors/connector.ts";
+import {
+  type AgentPhase,
+  FAILURES_PER_EVENT_MAX,
+  type Progress,
+  type Waiting,
+} from "../../schema/protocol.ts";
+import { type Destination, type Held, type Source, TransferError } from "../connectors/connector.ts";
 import type { Digests } from "../digests.ts";
 import type { Platform } from "../platform.ts";
 import { BufferPool } from "./buffers.ts";
-import { Control, Stopped } from "./control.ts";
+import { Changes } from "./changes.ts";
+import { cleanUp } from "./cleanup.ts";
+import { Control, forEachOf, Stopped } from "./control.ts";
 import { Inventory } from "./existing.ts";
 import type { AccountGate, AccountGates } from "./gate.ts";
 import { Journal } from "./journal.ts";
-import { JournalError } from "./journal-file.ts";
+import { JournalError, JournalFull } from "./journal-file.ts";
 import { Line } from "./line.ts";
+import { LineLimit, type LineSettings } from "./line-limit.ts";
 import { writeManifest } from "./manifest.ts";
+import type { MemoryBudget } from "./memory-budget.ts";
 import { makePlan, type Plan } from "./plan.ts";
+import { ProofPlan } from "./proof-plan.ts";
 import { Retry } from "./retry.ts";
 import { scan } from "./scan.ts";
-import type { Share, Throttle } from "./throttle.ts";
+import type { Throttle } from "./throttle.ts";
 import { transfer } from "./transfer.ts";
 import { Uploader } from "./upload.ts";
 import { Verifier } from "./verify.ts";
@@ -37,6 +48,8 @@ export interface RunInput {
   readonly destination: Destination;
   readonly platform: Platform;
   readonly shared: SharedLimits;
+  /** Whether source files of this job may be removed, as of now: somebody at this machine has a say in that. */
+  readonly mayRemove: () => boolean;
   /** The file of this epoch's journal; what it holds is continued. */
   readonly journalPath: string;
   /** Where the manifest is written, one JSON line per entry. */
@@ -54,6 +67,8 @@ export interface SharedLimits {
   readonly throttle: Throttle;
   /** What each storage account takes. */
   readonly gates: AccountGates;
+  /** The machine's memory, as far as it is ours. */
+  readonly memory: MemoryBudget;
 }
 
 export type RunEvent =
@@ -72,6 +87,10 @@ export interface Run {
   pause(): void;
   resume(): void;
   cancel(): void;
+  /** A job that repeats itself ends, as completed, with the pass it is in. For any other it is nothing. */
+  finish(): void;
+  /** The limits of the line as they are now wanted. */
+  limitLine(line: LineSettings): void;
   /** Stops working without an end, because the program stops; a later run goes on from the journal. */
   suspend(): Promise<void>;
   progress(): RunProgress;
@@ -79,6 +98,16 @@ export interface Run {
 
 /** Begins a run, or goes on with what its journal holds. */
 export function startRun(input: RunInput): Run {
+  try {
+    return openRun(input);
+  } catch (error) {
+    if (!(error instanceof JournalFull)) throw error;
+    return new UnopenedRun(input, error);
+  }
+}
+
+/** Throws {@link JournalFull} when there is no room for a journal. */
+function openRun(input: RunInput): Run {
   try {
     return new JournalledRun(input, Journal.open(input.platform, input.journalPath));
   } catch (error) {
@@ -89,6 +118,12 @@ export function startRun(input: RunInput): Run {
 
 /** Requests that ask, besides those that send. */
 const REQUESTS_BESIDE = 4;
+/** How often the wall clock is looked at between two passes. */
+const PASS_LOOK_MS = 30_000;
+/** How often a disk without room is looked at again. */
+const ROOM_MS = 5_000;
+/** A failure that the next try mends is nobody's business. */
+const UNREACHABLE_MS = 15_000;
 const CURRENT_PATH_LENGTH_MAX = 200;
 const MESSAGE_LENGTH_MAX = 1_000;
 /** A few failures are told together, but none waits longer than this for others. */
@@ -99,10 +134,17 @@ class JournalledRun implements Run {
   readonly #input: RunInput;
   readonly #journal: Journal;
   readonly #control: Control;
-  readonly #share: Share;
+  readonly #limit: LineLimit;
   readonly #line: Line;
+  #retry: Retry | null = null;
+  #gate: AccountGate | null = null;
+  /** Aborted when no further pass is wanted. */
+  readonly #finishing = new AbortController();
+  /** Until when files that are locked are left alone; null when none wait. */
+  #lockedUntilMs: number | null = null;
   readonly #ended: Promise<void>;
   #uploader: Uploader | null = null;
+  #removal: JobReport["removal"] = null;
   /** What it does when it is not paused. */
   #activity: Exclude<AgentPhase, "paused"> = "scanning";
   #phaseTold: AgentPhase | null;
@@ -115,8 +157,8 @@ class JournalledRun implements Run {
     this.#input = input;
     this.#journal = journal;
     this.#control = new Control(clock, journal.workedMs);
-    this.#share = input.shared.throttle.join(null);
-    this.#line = new Line(clock, this.#share);
+    this.#limit = new LineLimit(input.shared.throttle, clock, input.config);
+    this.#line = new Line(clock, this.#limit);
     this.#phaseTold = journal.phaseTold;
     this.#failuresTold = journal.failuresTold;
     journal.activeMs = () => this.#control.activeMs;
@@ -134,6 +176,7 @@ class JournalledRun implements Run {
   pause(): void {
     if (this.#control.paused || this.#control.stopped.aborted) return;
     this.#control.pause();
+    this.#limit.rest();
     this.#line.reset();
     this.#control.settled().then(
       () => {
@@ -146,11 +189,20 @@ class JournalledRun implements Run {
   resume(): void {
     if (!this.#control.paused) return;
     this.#control.resume();
+    this.#limit.hold();
     if (this.#phaseTold === "paused") this.#tellPhase(this.#activity);
   }
 
   cancel(): void {
     this.#control.stop("cancelled");
+  }
+
+  finish(): void {
+    this.#finishing.abort();
+  }
+
+  limitLine(line: LineSettings): void {
+    this.#limit.change(line);
   }
 
   async suspend(): Promise<void> {
@@ -172,7 +224,25 @@ class JournalledRun implements Run {
       secondsRemaining:
         this.#activity === "running" && bytesPerSecond > 0 ? bytesLeft / bytesPerSecond : null,
       currentPath: this.#currentPath === null ? null : shorten(this.#currentPath, CURRENT_PATH_LENGTH_MAX),
+      waiting: this.#control.paused ? null : this.#waiting(),
     };
+  }
+
+  /** The strongest reason first. */
+  #waiting(): Waiting | null {
+    const { clock } = this.#input.platform;
+    const full = this.#journal.waiting;
+    if (full !== null) return { reason: "disk_full", untilMs: null, message: full };
+    const throttledUntilMs = this.#gate?.state.throttledUntilMs ?? null;
+    if (throttledUntilMs !== null) return { reason: "throttled", untilMs: throttledUntilMs, message: null };
+    const failingSinceMs = this.#retry?.failingSinceMs ?? null;
+    if (failingSinceMs !== null && clock.monotonic() - failingSinceMs > UNREACHABLE_MS)
+      return { reason: "unreachable", untilMs: null, message: null };
+    const nextPassAtMs = this.#journal.nextPassAtMs;
+    if (nextPassAtMs !== null) return { reason: "next_pass", untilMs: nextPassAtMs, message: null };
+    if (this.#lockedUntilMs !== null)
+      return { reason: "locked", untilMs: this.#lockedUntilMs, message: null };
+    return this.#activity === "running" ? this.#limit.waiting : null;
   }
 
   /** Null when it was suspended. */
@@ -190,17 +260,27 @@ class JournalledRun implements Run {
       }
       return this.#reportWithoutJournal(endOf(error));
     } finally {
-      this.#share.leave();
+      this.#limit.leave();
       this.#journal.close();
     }
   }
 
   /** Everything up to the end, whatever that is; throws only when it was suspended, or when nothing can be written any more. */
   async #work(): Promise<End> {
+    const { config, destination, shared } = this.#input;
+    const account = `${config.destination.kind} ${config.destination.account}`;
+    const membership = shared.gates.join(account, config.options.concurrency + REQUESTS_BESIDE);
     try {
       await this.#control.ready();
-      await this.#scan();
-      await this.#transfer();
+      const retry = new Retry({
+        platform: this.#input.platform,
+        control: this.#control,
+        gate: membership.gate,
+        ready: (signal) => destination.ready(signal),
+      });
+      this.#retry = retry;
+      this.#gate = membership.gate;
+      await this.#passes(retry);
       return { outcome: "completed", error: null };
     } catch (error) {
       const end = endOf(error);
@@ -208,54 +288,171 @@ class JournalledRun implements Run {
       // What is still going on must end before the totals are final.
       this.#control.fail(error);
       return end;
-    }
-  }
-
-  async #scan(): Promise<void> {
-    const { source, destination, config } = this.#input;
-    const journal = this.#journal;
-    if (!journal.scan.done) {
-      this.#enter("scanning");
-      await scan({ config, source, destination, journal, control: this.#control });
-    }
-    if (this.#phaseTold === "scanning") this.#enter("ready");
-    this.#enter("running");
-  }
-
-  async #transfer(): Promise<void> {
-    const { config, destination, platform, shared } = this.#input;
-    const plan = makePlan(config.options, destination.limits, this.#journal.largestBytes);
-    const account = `${config.destination.kind} ${config.destination.account}`;
-    const membership = shared.gates.join(account, plan.streams + REQUESTS_BESIDE);
-    const digests = platform.digests({ count: plan.buffers, bytesEach: plan.blockBytes });
-    try {
-      await this.#transferWith(plan, digests, membership.gate);
     } finally {
-      digests.close();
       membership.leave();
     }
   }
 
-  async #transferWith(plan: Plan, digests: Digests, gate: AccountGate): Promise<void> {
-    const { config, source, destination, platform } = this.#input;
+  /** One pass, or one after the other. */
+  async #passes(retry: Retry): Promise<void> {
+    const journal = this.#journal;
+    const { repetition } = this.#input.config.options;
+    for (;;) {
+      if (journal.nextPassAtMs === null) await this.#pass(retry);
+      if (repetition === null) return;
+      if (journal.nextPassAtMs === null) await journal.notePassEnded(this.#nextPassAtMs(repetition));
+      await this.#waitForPass();
+      if (this.#finishing.signal.aborted) return;
+      await journal.beginPass();
+    }
+  }
+
+  async #pass(retry: Retry): Promise<void> {
+    const vanished = await this.#scan(retry);
+    await this.#transfer(retry);
+    // Never is a job called complete that has left something undone, whatever we did wrong.
+    const { pendingFiles, awaitingFiles } = this.#journal;
+    if (pendingFiles + awaitingFiles > 0)
+      throw new Error(`Cannot end: ${pendingFiles} files were not moved, ${awaitingFiles} not proved`);
+    await this.#removeVanished(vanished, retry);
+    await this.#removeSources(retry);
+  }
+
+  /** The files that were moved leave the source, where the job and this machine say so. */
+  async #removeSources(retry: Retry): Promise<void> {
+    const { config, source, destination, platform, jobId, mayRemove } = this.#input;
+    const { deletion } = config.options;
+    const quarantine = source.quarantine ?? null;
+    if (deletion === null || quarantine === null) return;
+    const journal = this.#journal;
+    const control = this.#control;
+    const plan = this.#plan();
+    const result = await cleanUp({
+      destination,
+      control,
+      retry,
+      jobId,
+      options: config.options,
+      quarantine,
+      journal,
+      platform,
+      plan,
+      proofPlan: new ProofPlan(config, plan, platform.checksum),
+      mayGoOn: () => !control.paused && !control.stopped.aborted,
+      isAllowed: mayRemove,
+    });
+    const { removed, wouldRemove, purgedFiles, stays } = result;
+    const moved = deletion.dryRun ? wouldRemove : removed;
+    this.#removal = { ...moved, dryRun: deletion.dryRun, filesPurged: purgedFiles, stays: { ...stays } };
+    platform.log("sources_removed", {
+      jobId,
+      files: moved.files,
+      purged: purgedFiles,
+      stays: JSON.stringify(stays),
+    });
+  }
+
+  #plan(): Plan {
+    const { config, destination, shared } = this.#input;
+    const { largestBytes, blockBytes } = this.#journal;
+    const memoryBytes = shared.memory.availableBytes;
+    return makePlan(config.options, destination.limits, { largestBytes, memoryBytes, blockBytes });
+  }
+
+  /** Agents of one site must not all come at once. */
+  #nextPassAtMs({ everyMinutes }: Repetition): number {
+    const { clock, random } = this.#input.platform;
+    return Math.round(clock.now() + everyMinutes * 60_000 * (0.75 + random.next() / 2));
+  }
+
+  async #waitForPass(): Promise<void> {
+    const { clock } = this.#input.platform;
+    this.#currentPath = null;
+    while (!this.#finishing.signal.aborted) {
+      // By the wall clock, looked at often: a laptop may have slept meanwhile.
+      const leftMs = (this.#journal.nextPassAtMs ?? 0) - clock.now();
+      if (leftMs <= 0) return;
+      await this.#control.attempt(this.#control.stopped, async (signal) => {
+        const either = AbortSignal.any([signal, this.#finishing.signal]);
+        await clock.sleep(Math.min(leftMs, PASS_LOOK_MS), either).catch(() => signal.throwIfAborted());
+      });
+    }
+  }
+
+  /** Resolves with what the source has no more, as far as that is looked for. */
+  async #scan(retry: Retry): Promise<readonly Held[]> {
+    const { source, destination, config } = this.#input;
+    const journal = this.#journal;
+    const control = this.#control;
+    let changes: Changes | null = null;
+    if (!journal.scan.done) {
+      this.#enter("scanning");
+      if (journal.pass > 1) {
+        const known = new Set(journal.failures(0, FAILURES_KEPT_MAX).map(({ path }) => path));
+        changes = new Changes({ destination, control, retry }, { known, from: journal.scan.cursor });
+      }
+      await scan({ config, source, destination, journal, control, changes });
+    }
+    if (this.#phaseTold === "scanning") this.#enter("ready");
+    this.#enter("running");
+    return changes?.vanished ?? [];
+  }
+
+  async #removeVanished(vanished: readonly Held[], retry: Retry): Promise<void> {
+    const { config, destination, platform, jobId } = this.#input;
+    if (config.options.repetition?.vanished !== "remove" || vanished.length === 0) return;
+    let removed = 0;
+    await forEachOf(vanished, REQUESTS_BESIDE, async ({ path, etag }) => {
+      try {
+        await retry.call((signal) => destination.remove(path, etag, signal), {
+          action: "remove",
+          passage: null,
+          signal: this.#control.stopped,
+        });
+        removed++;
+      } catch (error) {
+        // Somebody has replaced or removed it, or keeps it by a policy: it is not ours to insist.
+        if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
+      }
+    });
+    platform.log("vanished_removed", { jobId, found: vanished.length, removed });
+  }
+
+  async #transfer(retry: Retry): Promise<void> {
+    const { platform, shared } = this.#input;
+    if (this.#journal.nextPage(0, "pending") === null && this.#journal.nextPage(0, "awaiting") === null)
+      return;
+    const plan = this.#plan();
+    const giveBack = shared.memory.take(plan.buffers * plan.blockBytes);
+    // What is cut in one way must not be looked for in another after a restart.
+    if (this.#journal.blockBytes === null) await this.#journal.noteBlockBytes(plan.blockBytes);
+    const digests = platform.digests({ count: plan.buffers, bytesEach: plan.blockBytes });
+    try {
+      await this.#transferWith(plan, digests, retry);
+    } finally {
+      digests.close();
+      giveBack();
+      this.#uploader = null;
+    }
+  }
+
+  async #transferWith(plan: Plan, digests: Digests, retry: Retry): Promise<void> {
+    const { config, source, destination, platform, shared } = this.#input;
     const { clock } = platform;
     const journal = this.#journal;
     const control = this.#control;
     const line = this.#line;
-    const retry = new Retry({ platform, control, gate, ready: (signal) => destination.ready(signal) });
-    const inventory = new Inventory({ destination, control, retry }, journal.pendingFiles);
+    const takeInventory = () => new Inventory({ destination, control, retry }, journal.pendingFiles);
     const buffers = new BufferPool(digests.buffers);
     const common = { destination, journal, control, retry, plan, digests, buffers, line };
-    const landingTier = () => config.destination.tier;
-    const uploader = new Uploader({ ...common, config, source, platform, landingTier });
+    const proofPlan = new ProofPlan(config, plan, platform.checksum);
+    const bodiesMax = () => shared.throttle.bodiesMax;
+    const uploader = new Uploader({ ...common, config, source, platform, proofPlan, bodiesMax });
     this.#uploader = uploader;
-    const isReadBack = () => false;
-    const tierAfterProof = () => null;
-    const verifier = config.options.verify
-      ? new Verifier({ ...common, clock, isReadBack, tierAfterProof })
-      : null;
+    const verifier = config.options.verify ? new Verifier({ ...common, clock, proofPlan }) : null;
     const onBegin = (path: string) => (this.#currentPath = path);
-    await transfer({ journal, control, plan, inventory, uploader, verifier, onBegin });
+    const onLocked = (untilMs: number | null) => (this.#lockedUntilMs = untilMs);
+    await transfer({ ...common, clock, source, takeInventory, uploader, verifier, onBegin, onLocked });
   }
 
   async #finish(end: End): Promise<JobReport> {
@@ -293,7 +490,8 @@ class JournalledRun implements Run {
       startedAt: new Date(this.#journal.startedAtMs).toISOString(),
       finishedAt: new Date(this.#input.platform.clock.now()).toISOString(),
       activeMs: this.#control.activeMs,
-      verification: this.#input.config.options.verify ? "chain" : "sent",
+      verification: levelOf(this.#input.config),
+      removal: this.#removal,
     };
   }
 
@@ -337,6 +535,11 @@ class JournalledRun implements Run {
   }
 }
 
+function levelOf({ options }: JobConfig): JobReport["verification"] {
+  if (!options.verify) return "sent";
+  return options.readbackPercent > 0 ? "readback" : "chain";
+}
+
 type End = Pick<JobReport, "outcome" | "error">;
 
 /** Throws the error again when it means that the program stops. */
@@ -377,6 +580,81 @@ function shorten(text: string, lengthMax: number): string {
     .replace(/\ufffd$/, "")}…`;
 }
 
+/** A run whose journal has no room on the disk yet. It looks again until it has; what it is told meanwhile is told on. */
+class UnopenedRun implements Run {
+  readonly finished: Promise<JobReport>;
+  readonly #input: RunInput;
+  readonly #full: JournalFull;
+  readonly #stopping = new AbortController();
+  /** What it was told, in order, to be said again to the run itself. */
+  readonly #told: ((run: Run) => void)[] = [];
+  #run: Run | null = null;
+
+  constructor(input: RunInput, full: JournalFull) {
+    this.#input = input;
+    this.#full = full;
+    this.finished = this.#open();
+  }
+
+  pause(): void {
+    this.#tell((run) => run.pause());
+  }
+  resume(): void {
+    this.#tell((run) => run.resume());
+  }
+  cancel(): void {
+    this.#tell((run) => run.cancel());
+  }
+  finish(): void {
+    this.#tell((run) => run.finish());
+  }
+  limitLine(line: LineSettings): void {
+    this.#tell((run) => run.limitLine(line));
+  }
+
+  async suspend(): Promise<void> {
+    this.#stopping.abort();
+    await this.#run?.suspend();
+  }
+
+  progress(): RunProgress {
+    const waiting: Waiting = { reason: "disk_full", untilMs: null, message: this.#full.message };
+    return this.#run?.progress() ?? { ...NO_PROGRESS, waiting };
+  }
+
+  #tell(say: (run: Run) => void): void {
+    if (this.#run === null) this.#told.push(say);
+    else say(this.#run);
+  }
+
+  async #open(): Promise<JobReport> {
+    for (;;) {
+      try {
+        await this.#input.platform.clock.sleep(ROOM_MS, this.#stopping.signal);
+      } catch {
+        // Suspended: such a run has no end.
+        return await new Promise<never>(() => {});
+      }
+      try {
+        const run = (this.#run = openRun(this.#input));
+        for (const say of this.#told) say(run);
+        return await run.finished;
+      } catch (error) {
+        if (!(error instanceof JournalFull)) throw error;
+      }
+    }
+  }
+}
+
+const NO_PROGRESS: RunProgress = {
+  phase: "scanning",
+  totals: ZERO_TOTALS,
+  bytesInFlight: 0,
+  bytesPerSecond: 0,
+  secondsRemaining: null,
+  currentPath: null,
+};
+
 /** A run whose journal cannot be opened. Nothing was done, and nothing is touched. */
 function brokenRun(input: RunInput, error: JournalError): Run {
   const now = new Date(input.platform.clock.now()).toISOString();
@@ -387,7 +665,7 @@ function brokenRun(input: RunInput, error: JournalError): Run {
     startedAt: now,
     finishedAt: now,
     activeMs: 0,
-    verification: input.config.options.verify ? "chain" : "sent",
+    verification: levelOf(input.config),
     manifest: null,
   };
   const nothing = () => {};
@@ -396,14 +674,9 @@ function brokenRun(input: RunInput, error: JournalError): Run {
     pause: nothing,
     resume: nothing,
     cancel: nothing,
+    finish: nothing,
+    limitLine: nothing,
     suspend: () => Promise.resolve(),
-    progress: () => ({
-      phase: "scanning",
-      totals: ZERO_TOTALS,
-      bytesInFlight: 0,
-      bytesPerSecond: 0,
-      secondsRemaining: null,
-      currentPath: null,
-    }),
+    progress: () => NO_PROGRESS,
   };
 }

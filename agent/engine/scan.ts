@@ -5,6 +5,7 @@
  */
 import type { JobConfig } from "../../schema/job.ts";
 import type { Destination, Listed, Source } from "../connectors/connector.ts";
+import type { Changes } from "./changes.ts";
 import type { Control } from "./control.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 import type { Journal, Scanned } from "./journal.ts";
@@ -15,16 +16,22 @@ export interface ScanInput {
   readonly destination: Destination;
   readonly journal: Journal;
   readonly control: Control;
+  /** Of a further pass: only what is news is noted. Null = everything is. */
+  readonly changes: Changes | null;
 }
 
 /** Returns when the source is listed whole, durably. Throws a job-wide `TransferError` when its root is unusable. */
 export async function scan(input: ScanInput): Promise<void> {
-  const { journal, control, source } = input;
+  const { journal, control, source, changes } = input;
   const { cursor, done } = journal.scan;
   if (done) return;
   const filter = compileFilter(input.config.options.filters);
   for await (const page of source.list({ cursor, signal: control.stopped })) {
-    const items = page.items.map((item) => judge(item, filter, input.destination));
+    const listed = changes === null ? page.items : await changes.newsIn(page.items);
+    const judged = listed.map((item) => judge(item, filter, input.destination));
+    // A further pass has counted before what it leaves out.
+    const items = changes === null ? judged : judged.filter((item) => item.kind !== "filtered");
+    if (page.cursor === null) await changes?.end();
     journal.addPage(items, page.cursor);
     const room = journal.room();
     if (room !== undefined) await room;

@@ -6,7 +6,7 @@
  * goes on, and becomes visible by its commit, whole or not at all. After a crash the file is read from its front again,
  * for its SHA-256; blocks that wait at the destination under the id of what was just read are not sent again.
  */
-import type { AccessTier, JobConfig } from "../../schema/job.ts";
+import type { JobConfig } from "../../schema/job.ts";
 import {
   type Body,
   type Condition,
@@ -27,8 +27,10 @@ import type { Control } from "./control.ts";
 import { type Decision, destinationExists, find, judgeHeld } from "./existing.ts";
 import type { Journal } from "./journal.ts";
 import type { Line } from "./line.ts";
-import type { Outcome, Page } from "./page.ts";
+import type { Outcome, Page, Sent } from "./page.ts";
 import { blockCount, blockSize, type Plan } from "./plan.ts";
+import type { ProofPlan } from "./proof-plan.ts";
+import type { Ready } from "./read-ahead.ts";
 import type { Retry } from "./retry.ts";
 
 /** How often a file that changes under our hands is read again, and how long we wait before. */
@@ -49,8 +51,9 @@ export interface UploadInput {
   readonly digests: Digests;
   readonly buffers: BufferPool;
   readonly line: Line;
-  /** The tier in which an entry is first stored. */
-  readonly landingTier: (page: Page, index: number) => AccessTier;
+  readonly proofPlan: ProofPlan;
+  /** How many bodies may be under way at once just now, whatever the streams are. */
+  readonly bodiesMax: () => number;
 }
 
 /** One entry to be moved. */
@@ -61,6 +64,16 @@ export interface Work {
   readonly before: Held | null;
   /** What is there now. */
   readonly now: Held | null;
+}
+
+/** What is to be stored: what was read, and where it goes. */
+interface Placing {
+  readonly work: Work;
+  readonly sha256: string;
+  /** Which version of the source file was read. */
+  readonly version: string | null;
+  /** The path under which it is stored; its own, unless something archived is in the way. */
+  readonly path: string;
 }
 
 /** Where an entry ended, and the body bytes accepted for it that the journal does not count yet. */
@@ -79,20 +92,27 @@ export class Uploader {
   readonly #input: UploadInput;
   /** Requests with a body. */
   readonly #streams: Slots;
-  readonly #largeFiles = new Slots(LARGE_FILES_MAX);
+  readonly #largeFiles = new Slots(() => LARGE_FILES_MAX);
   /** Bytes of blocks that were accepted for files which have no outcome yet. */
   acceptedBytes = 0;
 
   constructor(input: UploadInput) {
     this.#input = input;
-    this.#streams = new Slots(input.plan.streams);
+    this.#streams = new Slots(() => Math.min(input.plan.streams, input.bodiesMax()));
   }
 
-  /** Throws what is not this file's trouble alone. */
-  async move(work: Work): Promise<Moved> {
+  /** What is to be done about an entry, as far as that is known without looking at it. */
+  decide(work: Work): Decision {
+    return this.#judge(work.page.entry(work.index), work);
+  }
+
+  /** `ready` is what was read of it before its turn. Throws what is not this file's trouble alone. */
+  async move(work: Work, ready: Ready | null): Promise<Moved> {
     for (let reads = 1; ; reads++) {
       try {
-        return await this.#moveOnce(work, reads);
+        return ready !== null && reads === 1
+          ? await this.#moveReady(work, ready)
+          : await this.#moveOnce(work, reads);
       } catch (error) {
         if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
         if (reads === READS_MAX || !isWorthAnotherRead(error))
@@ -108,8 +128,8 @@ export class Uploader {
     const entry = work.page.entry(work.index);
     const decision = this.#judge(entry, work);
     // These two need no look into the file.
-    if (decision.kind === "refuse" || decision.kind === "skip")
-      return this.#endUnwritten(entry, decision, "");
+    if (decision.kind === "refuse" || decision.kind === "skip" || decision.kind === "leave")
+      return this.#endUnwritten(entry, decision, NOTHING_READ);
     if (entry.sizeBytes <= this.#input.plan.wholeBytesMax) {
       const moved = await this.#moveSmall(work, entry);
       if (moved !== null) return moved;
@@ -121,9 +141,22 @@ export class Uploader {
 
   // --- one request -------------------------------------------------------------------------------------------------
 
+  async #moveReady(work: Work, ready: Ready): Promise<Moved> {
+    const { control } = this.#input;
+    if (control.paused) await control.ready();
+    const { sha256, version } = ready;
+    const entry = work.page.entry(work.index);
+    const decision = this.#judge(entry, work);
+    if (decision.kind !== "write") return this.#endUnwritten(entry, decision, { sha256, version });
+    return await this.#streams.hold(async () => {
+      const path = await this.#makeWay(entry, decision);
+      return await this.#sendWhole({ work, sha256, version, path }, ready, decision.condition);
+    });
+  }
+
   /** Null when it has grown too large for one request. */
   async #moveSmall(work: Work, entry: Entry): Promise<Moved | null> {
-    const { buffers, digests, source, control, plan } = this.#input;
+    const { buffers, digests, source, control, plan, destination } = this.#input;
     if (control.paused) await control.ready();
     const lent = buffers.acquire();
     const buffer = lent instanceof Promise ? await lent : lent;
@@ -133,23 +166,28 @@ export class Uploader {
       if (read === null || read.sizeBytes > plan.wholeBytesMax) return null;
       this.#noteFacts(work, entry, read);
       const bytes = buffer.bytes.subarray(0, read.sizeBytes);
-      const sha256 = digests.sha256(bytes).toHex();
+      const sha256 = digests.sha256(bytes);
+      const { version } = read;
       const decision = this.#judge({ ...entry, ...read }, work);
-      if (decision.kind !== "write") return this.#endUnwritten(entry, decision, sha256);
-      return await this.#streams.hold(() => this.#sendWhole(work, bytes, sha256, decision.condition));
+      if (decision.kind !== "write") return this.#endUnwritten(entry, decision, { sha256, version });
+      return await this.#streams.hold(async () => {
+        const path = await this.#makeWay(entry, decision);
+        const kind = destination.checksumKind;
+        const checksum = { kind, value: digests.checksum(kind, bytes) };
+        const body: Body = { bytes, headroomBytes: HEADROOM_BYTES, checksum };
+        return await this.#sendWhole({ work, sha256, version, path }, body, decision.condition);
+      });
     } finally {
       buffer.release();
     }
   }
 
-  async #sendWhole(work: Work, bytes: Uint8Array, sha256: string, condition: Condition): Promise<Moved> {
-    const { retry, control, destination, line, digests } = this.#input;
-    const path = work.page.path(work.index);
-    const metadata = this.#metadata(work, sha256);
-    const kind = destination.checksumKind;
-    const checksum = { kind, value: digests.checksum(kind, bytes) };
-    const body: Body = { bytes, headroomBytes: HEADROOM_BYTES, checksum };
-    return await this.#place(work, sha256, condition, async (placed) => {
+  async #sendWhole(placing: Placing, body: Body, condition: Condition): Promise<Moved> {
+    const { retry, control, destination, line } = this.#input;
+    const { path } = placing;
+    const { bytes } = body;
+    const metadata = this.#metadata(placing);
+    return await this.#place(placing, condition, async (placed) => {
       const passage = line.passage(bytes.length);
       try {
         const { etag } = await retry.call(
@@ -183,14 +221,16 @@ export class Uploader {
       const decision = this.#judge(entry, work);
       if (decision.kind !== "write") {
         const sha256 = decision.kind === "compare" ? await this.#digest(reading, entry) : "";
-        return this.#endUnwritten(entry, decision, sha256);
+        return this.#endUnwritten(entry, decision, { sha256, version: reading.version });
       }
       if (blockCount(sizeBytes, plan.blockBytes) > destination.limits.blockCountMax)
         throw tooLarge(entry, plan);
-      const staged = mayBeStaged ? await this.#stagedBlocks(entry.path) : null;
-      const sent = await this.#sendBlocks(entry, reading, staged, accept);
+      const path = await this.#makeWay(entry, decision);
+      const staged = mayBeStaged ? await this.#stagedBlocks(path) : null;
+      const { sha256, ids } = await this.#sendBlocks({ ...entry, path }, reading, staged, accept);
       if (!(await reading.unchanged(control.stopped))) throw sourceChanging(entry.path);
-      return await this.#commit(work, sent, decision.condition);
+      const placing = { work, sha256, version: reading.version, path };
+      return await this.#commit(placing, ids, decision.condition);
     } finally {
       this.acceptedBytes -= acceptedBytes;
       reading.close();
@@ -259,7 +299,7 @@ export class Uploader {
       }
       await Promise.all(sends);
       failing.signal.throwIfAborted();
-      return { sha256: (await whole.finish()).toHex(), ids };
+      return { sha256: await whole.finish(), ids };
     } catch (error) {
       failing.abort(error);
       throw error;
@@ -286,15 +326,11 @@ export class Uploader {
     }
   }
 
-  async #commit(
-    work: Work,
-    { sha256, ids }: { readonly sha256: string; readonly ids: readonly string[] },
-    condition: Condition,
-  ): Promise<Moved> {
+  async #commit(placing: Placing, ids: readonly string[], condition: Condition): Promise<Moved> {
     const { destination, retry, control } = this.#input;
-    const path = work.page.path(work.index);
-    const metadata = this.#metadata(work, sha256);
-    return await this.#place(work, sha256, condition, async (placed) => {
+    const { path } = placing;
+    const metadata = this.#metadata(placing);
+    return await this.#place(placing, condition, async (placed) => {
       const { etag } = await retry.call((signal) => destination.commit(path, ids, metadata, placed, signal), {
         action: "commit",
         passage: null,
@@ -320,18 +356,48 @@ export class Uploader {
     return judgeHeld(entry, work, this.#input.config.options);
   }
 
-  /** `sha256` is that of the entry where the decision is to compare. */
-  #endUnwritten(entry: Entry, decision: Exclude<Decision, { kind: "write" }>, sha256: string): Moved {
+  /** `read` is what was read where the decision is to compare. */
+  #endUnwritten(
+    entry: Entry,
+    decision: Exclude<Decision, { kind: "write" }>,
+    { sha256, version }: Pick<Placing, "sha256" | "version">,
+  ): Moved {
     switch (decision.kind) {
       case "refuse":
         throw destinationExists(entry.path);
       case "skip":
         return { outcome: skipped(decision.held.sha256, decision.held.etag), sentBytes: 0 };
-      case "compare":
+      case "leave":
+        return { outcome: { state: "skipped", code: "archived", sha256: null, etag: null }, sentBytes: 0 };
+      case "compare": {
         if (sha256 !== decision.sha256) throw destinationExists(entry.path);
-        if (decision.whose === "theirs")
-          return { outcome: skipped(sha256, decision.held.etag), sentBytes: 0 };
-        return { outcome: this.#done(sha256, decision.held.etag), sentBytes: 0 };
+        const { etag } = decision.held;
+        if (decision.whose === "theirs") return { outcome: skipped(sha256, etag), sentBytes: 0 };
+        return { outcome: this.#done({ sha256, etag, as: null, version }), sentBytes: 0 };
+      }
+    }
+  }
+
+  /** Where an entry is stored that is to be written; what must be gone before is removed. */
+  async #makeWay(entry: Entry, { past }: Extract<Decision, { kind: "write" }>): Promise<string> {
+    const { destination, retry, control, journal } = this.#input;
+    if (past === null) return entry.path;
+    switch (past.rule) {
+      case "new_name":
+        // The same after a restart, so that it is found there.
+        return beside(entry.path, new Date(journal.startedAtMs));
+      case "replace":
+        try {
+          await retry.call((signal) => destination.remove(entry.path, past.etag, signal), {
+            action: "remove",
+            passage: null,
+            signal: control.stopped,
+          });
+        } catch (error) {
+          // Gone, or another by now: the condition of the write decides.
+          if (!(error instanceof TransferError) || error.problem.scope !== "condition") throw error;
+        }
+        return entry.path;
     }
   }
 
@@ -340,30 +406,33 @@ export class Uploader {
    * been lost: if what is there is what we have, it is done.
    */
   async #place(
-    work: Work,
-    sha256: string,
+    { work, sha256, version, path }: Placing,
     condition: Condition,
     put: (condition: Condition) => Promise<{ readonly etag: string; readonly sentBytes: number }>,
   ): Promise<Moved> {
+    const { page, index } = work;
+    const as = path === page.path(index) ? null : path;
     try {
       const { etag, sentBytes } = await put(condition);
-      return { outcome: this.#done(sha256, etag), sentBytes };
+      return { outcome: this.#done({ sha256, etag, as, version }), sentBytes };
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       if (error.problem.scope !== "condition" && error.problem.scope !== "blocks") throw error;
-      const held = await find(this.#input, work.page.path(work.index));
-      if (held !== null && held.sha256 === sha256 && held.sizeBytes === work.page.sizeBytes(work.index))
-        return { outcome: this.#done(sha256, held.etag), sentBytes: 0 };
+      const held = await find(this.#input, path);
+      if (held !== null && held.sha256 === sha256 && held.sizeBytes === page.sizeBytes(index))
+        return { outcome: this.#done({ sha256, etag: held.etag, as, version }), sentBytes: 0 };
       if (error.problem.scope === "blocks" || held !== null || condition.kind === "absent") throw error;
       // What was to be replaced is gone.
       const { etag, sentBytes } = await put({ kind: "absent" });
-      return { outcome: this.#done(sha256, etag), sentBytes };
+      return { outcome: this.#done({ sha256, etag, as, version }), sentBytes };
     }
   }
 
-  #done(sha256: string, etag: string): Outcome {
-    if (this.#input.config.options.verify) return { state: "uploaded", sha256, etag };
-    return { state: "completed", sha256, etag, proof: "none" };
+  #done(sent: Sent): Outcome {
+    const { verify, deletion } = this.#input.config.options;
+    if (!verify) return { ...sent, version: null, state: "completed", proof: "none" };
+    // The version is long, and only the removal of the source asks for it.
+    return { ...sent, version: deletion === null ? null : sent.version, state: "uploaded" };
   }
 
   async #digest(reading: Reading, entry: Entry): Promise<string> {
@@ -380,21 +449,32 @@ export class Uploader {
         left -= bytes.length;
       }
       if (!(await reading.unchanged(control.stopped))) throw sourceChanging(entry.path);
-      return (await whole.finish()).toHex();
+      return await whole.finish();
     } finally {
       whole.abandon();
       buffer.release();
     }
   }
 
-  #metadata({ page, index }: Work, sha256: string): EntryMetadata {
+  #metadata({ work: { page, index }, sha256 }: Placing): EntryMetadata {
     return {
       sha256,
       modifiedMs: page.modifiedMs(index),
-      tier: this.#input.landingTier(page, index),
+      tier: this.#input.proofPlan.landingTier(page, index),
       contentType: contentTypeOf(page.path(index)),
     };
   }
+}
+
+const NOTHING_READ = { sha256: "", version: null };
+
+/** The path of a version beside one that cannot be replaced: `a/plan (2026-11-23 021500).pdf`. */
+function beside(path: string, now: Date): string {
+  const stamp = now.toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "");
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const dot = name.lastIndexOf(".");
+  const end = dot <= 0 ? path.length : path.length - name.length + dot;
+  return `${path.slice(0, end)} (${stamp})${path.slice(end)}`;
 }
 
 async function fill(reading: Reading, into: Uint8Array, signal: AbortSignal): Promise<void> {

@@ -12,18 +12,18 @@
  *
  * Because an entry is counted as completed only here, no count ever falls when a proof fails.
  */
-import type { AccessTier } from "../../schema/job.ts";
 import { type Destination, type Held, TransferError } from "../connectors/connector.ts";
 import type { Digests } from "../digests.ts";
 import type { Clock } from "../platform.ts";
-import { isBlockAt } from "./block-id.ts";
 import type { BufferPool } from "./buffers.ts";
 import { type Control, forEachOf } from "./control.ts";
 import { find, FINDS_AT_ONCE, isElsewhere, ListingWalk } from "./existing.ts";
 import type { Journal } from "./journal.ts";
 import type { Line } from "./line.ts";
 import type { Outcome, Page } from "./page.ts";
-import { blockCount, blockSize, type Plan } from "./plan.ts";
+import type { Plan } from "./plan.ts";
+import { compareBlocks } from "./proof.ts";
+import type { ProofPlan } from "./proof-plan.ts";
 import type { Retry } from "./retry.ts";
 import { failureOf } from "./upload.ts";
 
@@ -44,10 +44,7 @@ export interface VerifyInput {
   readonly digests: Digests;
   readonly buffers: BufferPool;
   readonly line: Line;
-  /** Whether an entry is read back. */
-  readonly isReadBack: (page: Page, index: number) => boolean;
-  /** The tier an entry goes to when it is proved; null when it is there already. */
-  readonly tierAfterProof: (page: Page, index: number) => AccessTier | null;
+  readonly proofPlan: ProofPlan;
 }
 
 /** How far the uploads are. */
@@ -96,7 +93,7 @@ export class Verifier {
   async prove(page: Page, index: number): Promise<void> {
     const outcome = page.outcome(index);
     if (outcome?.state !== "uploaded") return;
-    const held = await find(this.#input, page.path(index));
+    const held = await find(this.#input, outcome.as ?? page.path(index));
     // The sweep may have been quicker.
     if (page.outcome(index) === outcome)
       this.#input.journal.settle(page, index, await this.#judge(page, index, outcome, held));
@@ -144,14 +141,15 @@ export class Verifier {
       const outcome = page.outcome(index);
       if (outcome?.state !== "uploaded") continue;
       const path = page.path(index);
-      if (isElsewhere(destination, path)) continue;
+      if (outcome.as !== null || isElsewhere(destination, path)) continue;
       let held = this.#walk.look(path);
       while (held === undefined) {
         await this.#walk.next();
         held = this.#walk.look(path);
       }
       // Whatever does not match is asked about by itself, at the end.
-      if (mismatchOf(page, index, outcome, held) === null) this.#settleMatch(page, index, outcome, proofs);
+      if (held !== null && mismatchOf(page, index, outcome, held) === null)
+        this.#settleMatch(page, index, outcome, held, proofs);
       if (proofs.length >= FINDS_AT_ONCE) await Promise.all(proofs.splice(0));
     }
     await Promise.all(proofs);
@@ -164,7 +162,7 @@ export class Verifier {
 
   /** Proves what the page of the listing on which the sweep stopped shows of entries behind it. */
   async #lookEarly(from: number): Promise<void> {
-    const { journal } = this.#input;
+    const { journal, destination } = this.#input;
     await this.#refresh(from);
     const items = new Map(this.#walk.inHand.map((held) => [held.path, held]));
     const last = this.#walk.inHand.at(-1)?.path ?? "";
@@ -179,9 +177,10 @@ export class Verifier {
         for (let index = 0; index < page.length; index++) {
           const outcome = page.outcome(index);
           if (outcome?.state !== "uploaded") continue;
+          if (outcome.as !== null || isElsewhere(destination, page.path(index))) continue;
           const held = items.get(page.path(index)) ?? null;
-          if (mismatchOf(page, index, outcome, held) === null)
-            this.#settleMatch(page, index, outcome, proofs);
+          if (held !== null && mismatchOf(page, index, outcome, held) === null)
+            this.#settleMatch(page, index, outcome, held, proofs);
           if (proofs.length >= FINDS_AT_ONCE) await Promise.all(proofs.splice(0));
         }
         await Promise.all(proofs);
@@ -192,8 +191,8 @@ export class Verifier {
   }
 
   /** An entry that the listing shows as it was sent. Most need nothing more, and no promise. */
-  #settleMatch(page: Page, index: number, outcome: Uploaded, proofs: Promise<void>[]): void {
-    if (!this.#needsMore(page, index)) {
+  #settleMatch(page: Page, index: number, outcome: Uploaded, held: Held, proofs: Promise<void>[]): void {
+    if (!this.#needsMore(page, index, held)) {
       this.#input.journal.settle(page, index, { ...outcome, state: "completed", proof: "chain" });
       return;
     }
@@ -227,17 +226,20 @@ export class Verifier {
 
   async #judge(page: Page, index: number, outcome: Uploaded, held: Held | null): Promise<Outcome> {
     const mismatch = mismatchOf(page, index, outcome, held);
-    if (mismatch !== null) return unconfirmed(page.path(index), mismatch);
-    if (!this.#needsMore(page, index)) return { ...outcome, state: "completed", proof: "chain" };
+    if (held === null || mismatch !== null)
+      return unconfirmed(page.path(index), mismatch ?? "the destination does not hold it");
+    if (!this.#needsMore(page, index, held)) return { ...outcome, state: "completed", proof: "chain" };
     return await this.#proveFurther(page, index, outcome);
   }
 
-  #needsMore(page: Page, index: number): boolean {
-    const { plan, isReadBack, tierAfterProof } = this.#input;
+  #needsMore(page: Page, index: number, held: Held): boolean {
+    const { plan, proofPlan } = this.#input;
+    // It neither tells its blocks nor can it be read. If we brought it there, it was proved, and a crash came in between.
+    if (held.archived) return false;
     return (
       page.sizeBytes(index) > plan.wholeBytesMax ||
-      isReadBack(page, index) ||
-      tierAfterProof(page, index) !== null
+      proofPlan.isReadBack(page, index) ||
+      proofPlan.tierAfterProof(page, index) !== null
     );
   }
 
@@ -247,7 +249,7 @@ export class Verifier {
       const found = blocks ? await this.#checkBlocks(page, index, outcome) : "ours";
       if (found !== "ours" && found !== "foreign") return unconfirmed(page.path(index), found.mismatch);
       // Blocks of somebody else's with the same result: only reading tells.
-      const readBack = found === "foreign" || this.#input.isReadBack(page, index);
+      const readBack = found === "foreign" || this.#input.proofPlan.isReadBack(page, index);
       if (readBack) {
         const mismatch = await this.#readBack(page, index, outcome);
         if (mismatch !== null) return unconfirmed(page.path(index), mismatch);
@@ -268,7 +270,8 @@ export class Verifier {
     outcome: Uploaded,
   ): Promise<"ours" | "foreign" | { readonly mismatch: string }> {
     const { destination, retry, control, journal, plan } = this.#input;
-    const committed = await retry.call((signal) => destination.committedBlocks(page.path(index), signal), {
+    const path = outcome.as ?? page.path(index);
+    const committed = await retry.call((signal) => destination.committedBlocks(path, signal), {
       action: "committed_blocks",
       passage: null,
       signal: control.stopped,
@@ -276,24 +279,15 @@ export class Verifier {
     // An archived entry does not tell its blocks; size, tag and metadata were right.
     if (committed === null) return "ours";
     if (committed.etag !== outcome.etag) return { mismatch: "it was replaced since it was sent" };
-    const sizeBytes = page.sizeBytes(index);
-    const count = blockCount(sizeBytes, plan.blockBytes);
-    const isOurs = committed.blocks.some((block, at) => isBlockAt(block.id, journal.salt, at));
-    if (!isOurs) return "foreign";
-    if (committed.blocks.length !== count)
-      return { mismatch: `it is made of ${committed.blocks.length} blocks, not of ${count}` };
-    const wrong = committed.blocks.findIndex(
-      (block, at) =>
-        !isBlockAt(block.id, journal.salt, at) ||
-        block.sizeBytes !== blockSize(at, sizeBytes, plan.blockBytes),
-    );
-    return wrong === -1 ? "ours" : { mismatch: `block ${wrong} is not the one that was sent` };
+    const sent = { salt: journal.salt, sizeBytes: page.sizeBytes(index), blockBytes: plan.blockBytes };
+    const found = compareBlocks(committed.blocks, sent);
+    return found === "wrong" ? { mismatch: "it is not made of the blocks that were sent" } : found;
   }
 
   /** Reads all of it, in pieces of a block, and compares the SHA-256. Null when it is what was sent. */
-  async #readBack(page: Page, index: number, { sha256, etag }: Uploaded): Promise<string | null> {
+  async #readBack(page: Page, index: number, { sha256, etag, as }: Uploaded): Promise<string | null> {
     const { destination, retry, control, buffers, digests, line } = this.#input;
-    const path = page.path(index);
+    const path = as ?? page.path(index);
     const sizeBytes = page.sizeBytes(index);
     const whole = digests.openStream();
     const lent = buffers.acquire();
@@ -312,7 +306,7 @@ export class Verifier {
         }
         await whole.add(destination.checksumKind, into);
       }
-      const found = (await whole.finish()).toHex();
+      const found = await whole.finish();
       return found === sha256 ? null : "what was read back has another SHA-256";
     } finally {
       whole.abandon();
@@ -320,11 +314,12 @@ export class Verifier {
     }
   }
 
-  async #moveToTier(page: Page, index: number, { etag }: Uploaded): Promise<void> {
-    const { destination, retry, control, tierAfterProof } = this.#input;
-    const tier = tierAfterProof(page, index);
+  async #moveToTier(page: Page, index: number, { etag, as }: Uploaded): Promise<void> {
+    const { destination, retry, control, proofPlan } = this.#input;
+    const tier = proofPlan.tierAfterProof(page, index);
     if (tier === null) return;
-    await retry.call((signal) => destination.setTier(page.path(index), tier, etag, signal), {
+    const path = as ?? page.path(index);
+    await retry.call((signal) => destination.setTier(path, tier, etag, signal), {
       action: "set_tier",
       passage: null,
       signal: control.stopped,

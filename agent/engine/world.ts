@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
-import { type JobReport, jobConfig, type TransferOptions } from "../../schema/job.ts";
+import { type JobConfig, type JobReport, jobConfig, type TransferOptions } from "../../schema/job.ts";
 import type { Source } from "../connectors/connector.ts";
 import { type ChecksumKind, type Digests, HEADROOM_BYTES } from "../digests.ts";
 import { type Hook, MemoryDestination, MemorySource } from "../connectors/memory.ts";
@@ -58,6 +58,10 @@ export class World {
   });
   readonly told: RunEvent[] = [];
   readonly files = new Map<string, Uint8Array>();
+  /** Whether this machine lets source files be removed. */
+  mayRemove = true;
+  /** While set, nothing can be written. */
+  diskIsFull = false;
   /** Called wherever a run touches the world; may call `kill`. */
   onPoint: (point: Point) => void = () => {};
   /** What a test does to the connectors. */
@@ -70,7 +74,11 @@ export class World {
     this.random = seededRandom(seed);
   }
 
-  start(options: Partial<TransferOptions> = {}, source: Source = this.source): Run {
+  start(
+    options: Partial<TransferOptions> = {},
+    source: Source = this.source,
+    config: Partial<JobConfig> = {},
+  ): Run {
     const life = new Life((point) => this.onPoint(point));
     this.#life = life;
     this.source.hook = this.#hook(life, (call, signal) => this.sourceHook(call, signal));
@@ -79,11 +87,12 @@ export class World {
     const run = startRun({
       jobId: "job",
       epoch: 1,
-      config: configOf(options),
+      config: { ...configOf(options), ...config },
       source,
       destination: this.destination,
       platform,
       shared: virtualShared(platform.clock),
+      mayRemove: () => this.mayRemove,
       journalPath: "journal",
       manifestPath: "manifest",
       tell: (event) => {
@@ -199,6 +208,7 @@ export class World {
         alive();
         if (sql === "COMMIT") life.onPoint({ what: "journal", when: "before" });
         alive();
+        if (sql === "COMMIT" && this.diskIsFull) throw new DiskError("no_space", "The disk is full");
         database.exec(sql);
         if (sql === "COMMIT") life.onPoint({ what: "journal", when: "after" });
       },
@@ -227,7 +237,7 @@ export function memoryDigests({ count, bytesEach }: { count: number; bytesEach: 
       memory.subarray(from(index), from(index) + bytesEach),
     ),
     checksum,
-    sha256: (bytes) => digest("sha256", bytes),
+    sha256: (bytes) => digest("sha256", bytes).toHex(),
     openStream: () => {
       const whole = createHash("sha256");
       return {
@@ -235,10 +245,11 @@ export function memoryDigests({ count, bytesEach }: { count: number; bytesEach: 
           whole.update(bytes);
           return await Promise.resolve(checksum(kind, bytes));
         },
-        finish: () => Promise.resolve(new Uint8Array(whole.digest())),
+        finish: () => Promise.resolve(whole.digest("hex")),
         abandon: () => {},
       };
     },
+    readFiles: (_, files) => Promise.resolve(files.map(() => null)),
     close: () => {},
   };
 }

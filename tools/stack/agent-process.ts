@@ -1,6 +1,6 @@
 /** An agent as a real process: from source with exactly the executable's permissions, or the compiled executable. */
 import { join } from "node:path";
-import { AGENT_PERMISSIONS } from "../agent-permissions.ts";
+import { AGENT_PERMISSIONS, AGENT_V8_FLAGS } from "../agent-permissions.ts";
 import { QUIET_VARIABLES, ROOT } from "../environment.ts";
 import { startChild, type Child } from "./children.ts";
 
@@ -20,7 +20,14 @@ export function startAgent(options: {
   readonly environment?: Readonly<Record<string, string>>;
 }): AgentProcess {
   const words = [...options.arguments, "--state", options.stateDir];
-  const fromSource = ["run", "--no-prompt", ...AGENT_PERMISSIONS, join(ROOT, "agent/main.ts"), ...words];
+  const fromSource = [
+    "run",
+    "--no-prompt",
+    AGENT_V8_FLAGS,
+    ...AGENT_PERMISSIONS,
+    join(ROOT, "agent/main.ts"),
+    ...words,
+  ];
   const [command = DENO, ...rest] = [
     ...(options.wrapper ?? []),
     ...(options.executable === null ? [DENO, ...fromSource] : [options.executable, ...words]),

@@ -1,0 +1,53 @@
+/** What the local connector says of a file: where it lies, which one it is, and whether it is still the same. */
+import type { Disk, FileStat } from "../platform.ts";
+
+/** The coarsest clock of a file system in use. */
+const FRESH_MS = 2_000;
+
+/** Where the system tells no identity, size and time have to do. */
+export function isSameFile(a: FileStat, b: FileStat): boolean {
+  return a.kind === b.kind && a.device === b.device && a.inode === b.inode;
+}
+
+/** The same file, and nobody has written to it, or set its times, since. */
+export function isUntouched(now: FileStat, before: FileStat): boolean {
+  return (
+    isSameFile(now, before) &&
+    now.sizeBytes === before.sizeBytes &&
+    now.modifiedMs === before.modifiedMs &&
+    now.changedMs === before.changedMs
+  );
+}
+
+export function isFresh({ modifiedMs, changedMs }: FileStat, nowMs: number): boolean {
+  return Math.max(modifiedMs, changedMs ?? 0) > nowMs - FRESH_MS;
+}
+
+export function identityOf({ device, inode }: FileStat): string | null {
+  return device === null || inode === null || inode === 0
+    ? null
+    : `${device.toString(36)}.${inode.toString(36)}`;
+}
+
+/** Null where the system tells no identity: then nobody can say later whether it is the same. */
+export function versionOf(stat: FileStat): string | null {
+  const identity = identityOf(stat);
+  return identity === null
+    ? null
+    : `${identity}.${stat.sizeBytes}.${stat.modifiedMs}.${stat.changedMs ?? ""}`;
+}
+
+/** `path` has slashes between its segments; empty = the root. */
+export function systemPath(disk: Disk, root: string, path: string): string {
+  if (path === "") return root;
+  const { separator } = disk;
+  // "/" and "C:\\" end in their separator already.
+  const folder = root.endsWith(separator) ? root : root + separator;
+  return folder + (separator === "/" ? path : path.replaceAll("/", separator));
+}
+
+/** The same file with the same content, as far as a rename leaves that to be seen: it sets the time of the last change. */
+export function isSameBut(version: string, other: string): boolean {
+  const withoutChange = (text: string) => text.slice(0, text.lastIndexOf("."));
+  return withoutChange(version) === withoutChange(other);
+}
