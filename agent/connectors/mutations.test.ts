@@ -696,7 +696,6 @@ class LastingDigests {
   }
 }
 
-// Red as long as the next one is: with a writer that renames, it finds the same, once in some hundred reads.
 Deno.test("[E8] files that somebody changes while they are read arrive in a state that they were in, and what lies still arrives", async () => {
   const tally = new Tally();
   let races = 0;
@@ -805,7 +804,6 @@ async function whileOpening<Result>(
   }
 }
 
-// Red: `open` of the platform calls it "other", and the source then unreadable; nobody reads it again.
 Deno.test("[E8] a file that is replaced in the moment between the look and the opening is read again, and does not fail", async () => {
   const stage = new ScriptedStage({ name: "opening", speed: "slow", isFresh: false, isFat: false }, 2, SEED);
   try {
