@@ -5,9 +5,10 @@
  * listed was reached without a link, so whatever has its identity now is what may be read, by whichever way it is reached.
  */
 import { createHash } from "node:crypto";
-import { identityOf, isFresh, versionOf } from "./connectors/local-file.ts";
+import { identityOf, isFresh, isUntouched, versionOf } from "./connectors/local-file.ts";
 import type { ChecksumKind, FileRead } from "./digests.ts";
 import { statOf } from "./file-stat-deno.ts";
+import type { FileStat } from "./platform.ts";
 
 export interface FileInMemory {
   readonly path: string;
@@ -29,10 +30,11 @@ export function readFile(
   if (file.length <= file.sizeBytes) return null;
   try {
     // Before opening, because opening a pipe waits for its other end.
-    if (!Deno.lstatSync(file.path).isFile) return null;
+    const before = statOf(Deno.lstatSync(file.path));
+    if (before.kind !== "file") return null;
     const opened = Deno.openSync(file.path, { read: true });
     try {
-      return readOpened(file, opened, memory, (bytes) => checksum(kind, bytes));
+      return readOpened(file, { opened, before }, memory, (bytes) => checksum(kind, bytes));
     } finally {
       opened.close();
     }
@@ -45,7 +47,7 @@ export function readFile(
 
 function readOpened(
   file: FileInMemory,
-  opened: Pick<Deno.FsFile, "readSync" | "statSync">,
+  { opened, before }: { opened: Pick<Deno.FsFile, "readSync" | "statSync">; before: FileStat },
   memory: WebAssembly.Memory,
   checksum: (bytes: Uint8Array) => Uint8Array,
 ): FileRead | null {
@@ -54,6 +56,7 @@ function readOpened(
   const count = opened.readSync(into) ?? 0;
   const stat = statOf(opened.statSync());
   const isListed =
+    isUntouched(stat, before) &&
     identityOf(stat) === file.identity &&
     stat.sizeBytes === file.sizeBytes &&
     stat.modifiedMs === file.modifiedMs;
