@@ -5,7 +5,7 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { crc64Over } from "./crc64.ts";
-import type { ChecksumKind, FileRead } from "./digests.ts";
+import { CHECKSUM_BYTES, type ChecksumKind, type FileRead } from "./digests.ts";
 import { type FileInMemory, readFile } from "./file-reader-deno.ts";
 
 export type DigestRequest =
@@ -23,7 +23,13 @@ export type DigestRequest =
   | { readonly kind: "read"; readonly checksum: ChecksumKind; readonly files: readonly FileInMemory[] };
 
 /** The checksum if one was asked for, or the SHA-256; or the files that were read. */
-export type DigestAnswer = Uint8Array | null | readonly (FileRead | null)[];
+export type DigestAnswer = Uint8Array | null | FilesRead;
+
+export interface FilesRead {
+  readonly reads: readonly (Omit<FileRead, "checksum"> | null)[];
+  /** One behind the other; all are of the same length. */
+  readonly checksums: Uint8Array;
+}
 
 const scope = globalThis as unknown as {
   onmessage: (event: MessageEvent<DigestRequest>) => void;
@@ -55,7 +61,14 @@ scope.onmessage = ({ data: request }) => {
 function read({ checksum, files }: Extract<DigestRequest, { kind: "read" }>): DigestAnswer {
   const held = memory;
   if (held === null) throw new Error("Cannot read: there is no memory yet");
-  return files.map((file) => readFile(file, held, checksumOf, checksum));
+  const checksums = new Uint8Array(files.length * CHECKSUM_BYTES[checksum]);
+  const reads = files.map((file, index) => {
+    const read = readFile(file, held, checksumOf, checksum);
+    if (read === null) return null;
+    checksums.set(read.checksum, index * CHECKSUM_BYTES[checksum]);
+    return { sha256: read.sha256, version: read.version };
+  });
+  return { reads, checksums };
 }
 
 function checksumOf(kind: ChecksumKind, bytes: Uint8Array): Uint8Array {

@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { CRC64_WORKSPACE_BYTES, crc64Over } from "./crc64.ts";
-import type { DigestAnswer, DigestRequest } from "./digest-worker.ts";
+import type { DigestAnswer, DigestRequest, FilesRead } from "./digest-worker.ts";
 import {
   HEADROOM_BYTES,
   type ChecksumKind,
@@ -73,7 +73,30 @@ function collectGarbage(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
+/** A thread that nobody has asked anything yet. */
+let spare: { readonly worker: Worker; readonly timer: ReturnType<typeof setTimeout> } | null = null;
+
+/** The next digests find their thread running. If there are none for a while, it ends. */
+export function startSpareThread(): void {
+  if (spare !== null) return;
+  const worker = newWorker();
+  const timer = setTimeout(() => {
+    spare = null;
+    worker.terminate();
+  }, IDLE_MS);
+  Deno.unrefTimer(timer);
+  spare = { worker, timer };
+}
+
 function startWorker(): Worker {
+  if (spare === null) return newWorker();
+  const { worker, timer } = spare;
+  spare = null;
+  clearTimeout(timer);
+  return worker;
+}
+
+function newWorker(): Worker {
   return new Worker(new URL("./digest-worker.ts", import.meta.url), { type: "module", name: "digests" });
 }
 
@@ -132,7 +155,7 @@ class HashThread {
     try {
       const answer = await this.ask(null, { kind: "read", checksum: kind, files: inMemory });
       if (answer instanceof Uint8Array || answer === null) throw new Error("Cannot read: no files came back");
-      return answer;
+      return unpack(answer);
     } finally {
       this.#rest();
     }
@@ -243,6 +266,16 @@ class Stream implements DigestStream {
   #mustBeOpen(): void {
     if (this.#ended !== null) throw this.#ended;
   }
+}
+
+/** The checksums come in one piece: an array of its own for each costs more than the checksum. */
+function unpack({ reads, checksums }: FilesRead): readonly (FileRead | null)[] {
+  const eachBytes = checksums.length / reads.length;
+  return reads.map((read, index) =>
+    read === null
+      ? null
+      : { ...read, checksum: checksums.subarray(index * eachBytes, (index + 1) * eachBytes) },
+  );
 }
 
 function required(answer: DigestAnswer, own: Uint8Array | null): Uint8Array {

@@ -306,7 +306,7 @@ Deno.test(
       new Uint8Array(sizeBytes).fill(sizeBytes & 255),
     );
     const files = contents.map((bytes, index) => folder.put(`f${index}`, bytes));
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await new Promise((resolve) => setTimeout(resolve, 3_100));
     for (const kind of ["crc64", "md5"] as const) {
       const { placed, reads } = await readAll(digests, kind, files);
       for (const [index, bytes] of contents.entries()) {
@@ -331,7 +331,7 @@ Deno.test(
     const names = ["grew", "shrank", "touched", "replaced", "gone", "link", "pipe", "folder", "same"];
     const files = names.map((name) => folder.put(name, bytes));
     const at = (name: string) => `${folder.root}/${name}`;
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await new Promise((resolve) => setTimeout(resolve, 3_100));
     Deno.writeFileSync(at("grew"), new Uint8Array(101));
     Deno.writeFileSync(at("shrank"), new Uint8Array(99));
     Deno.utimeSync(at("touched"), OLD, new Date(OLD.getTime() + 1_000));
@@ -355,7 +355,7 @@ Deno.test(
     using folder = new Folder();
     const fresh = folder.put("fresh", new Uint8Array(10));
     assert.deepEqual((await readAll(digests, "crc64", [fresh])).reads, [null]);
-    await new Promise((resolve) => setTimeout(resolve, 2_100));
+    await new Promise((resolve) => setTimeout(resolve, 3_100));
     const into = buffer(digests, 0).subarray(0, 10);
     assert.deepEqual(
       await digests.readFiles("crc64", [{ ...fresh, into }]),

@@ -7,6 +7,8 @@
 /** `crc64` is CRC-64/NVME, what Azure takes as `x-ms-content-crc64`; `md5` goes into `Content-MD5`. */
 export type ChecksumKind = "crc64" | "md5";
 
+export const CHECKSUM_BYTES: Readonly<Record<ChecksumKind, number>> = { crc64: 8, md5: 16 };
+
 /** In front of each buffer, for the head of the request: block and head then go out in one write. */
 export const HEADROOM_BYTES = 4096;
 

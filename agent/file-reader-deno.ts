@@ -5,10 +5,10 @@
  * listed was reached without a link, so whatever has its identity now is what may be read, by whichever way it is reached.
  */
 import { createHash } from "node:crypto";
+import fs from "node:fs";
 import { identityOf, isFresh, isUntouched, versionOf } from "./connectors/local-file.ts";
 import type { ChecksumKind, FileRead } from "./digests.ts";
-import { statOf } from "./file-stat-deno.ts";
-import type { FileStat } from "./platform.ts";
+import { READ_FLAGS, statOpened } from "./file-stat-deno.ts";
 
 export interface FileInMemory {
   readonly path: string;
@@ -29,14 +29,11 @@ export function readFile(
   // A byte more than it is long, so that the same call finds its end.
   if (file.length <= file.sizeBytes) return null;
   try {
-    // Before opening, because opening a pipe waits for its other end.
-    const before = statOf(Deno.lstatSync(file.path));
-    if (before.kind !== "file") return null;
-    const opened = Deno.openSync(file.path, { read: true });
+    const descriptor = fs.openSync(file.path, READ_FLAGS);
     try {
-      return readOpened(file, { opened, before }, memory, (bytes) => checksum(kind, bytes));
+      return readOpened(file, descriptor, memory, (bytes) => checksum(kind, bytes));
     } finally {
-      opened.close();
+      fs.closeSync(descriptor);
     }
   } catch (error) {
     // Its source says why, in its words.
@@ -47,21 +44,22 @@ export function readFile(
 
 function readOpened(
   file: FileInMemory,
-  { opened, before }: { opened: Pick<Deno.FsFile, "readSync" | "statSync">; before: FileStat },
+  descriptor: number,
   memory: WebAssembly.Memory,
   checksum: (bytes: Uint8Array) => Uint8Array,
 ): FileRead | null {
   const nowMs = Date.now();
-  const into = new Uint8Array(memory.buffer, file.offset, file.length).subarray(0, file.sizeBytes + 1);
-  const count = opened.readSync(into) ?? 0;
-  const stat = statOf(opened.statSync());
+  const before = statOpened(descriptor);
   const isListed =
-    isUntouched(stat, before) &&
-    identityOf(stat) === file.identity &&
-    stat.sizeBytes === file.sizeBytes &&
-    stat.modifiedMs === file.modifiedMs;
-  const version = versionOf(stat);
-  if (count !== file.sizeBytes || !isListed || version === null || isFresh(stat, nowMs)) return null;
+    before.kind === "file" &&
+    identityOf(before) === file.identity &&
+    before.sizeBytes === file.sizeBytes &&
+    before.modifiedMs === file.modifiedMs;
+  const version = versionOf(before);
+  if (!isListed || version === null || isFresh(before, nowMs)) return null;
+  const into = new Uint8Array(memory.buffer, file.offset, file.sizeBytes + 1);
+  const count = fs.readSync(descriptor, into, 0, into.length, null);
+  if (count !== file.sizeBytes || !isUntouched(statOpened(descriptor), before)) return null;
   const bytes = into.subarray(0, count);
   return { sha256: createHash("sha256").update(bytes).digest("hex"), checksum: checksum(bytes), version };
 }

@@ -5,7 +5,7 @@
  * own words arrives as {@link DiskError} or {@link ConnectError}; log lines hold no secret even if one is handed in.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { rmdirSync, unlinkSync } from "node:fs";
+import fs, { rmdirSync, unlinkSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import {
@@ -26,9 +26,9 @@ import {
   type SqlValue,
   type Statement,
 } from "./platform.ts";
-import { denoDigests } from "./digests-deno.ts";
+import { denoDigests, startSpareThread } from "./digests-deno.ts";
 import { redact } from "./redact.ts";
-import { kindOf, statOf } from "./file-stat-deno.ts";
+import { kindOf, READ_FLAGS, statOf, statOpened } from "./file-stat-deno.ts";
 import { FetchTransport } from "./transport-fetch.ts";
 import { RawTransport } from "./transport-raw-deno.ts";
 
@@ -69,7 +69,8 @@ export function denoPlatform(writeLine: (line: string) => void = writeToStderr):
       };
     },
     checksum: (text) => crc32(text),
-    digests: denoDigests,
+    prepareDigests: startSpareThread,
+    digests: (size) => denoDigests(size),
     transport: NETWORK_VARIABLES.some(isSet)
       ? new FetchTransport({ fetch, stallMs: BACKSTOP_MS })
       : new RawTransport({ stallMs: BACKSTOP_MS }),
@@ -124,7 +125,7 @@ const denoDisk: Disk = {
   openNow: (path) =>
     openFile(
       path,
-      onDisk(`open "${path}"`, () => Deno.openSync(path, { read: true })),
+      onDisk(`open "${path}"`, () => fs.openSync(path, READ_FLAGS)),
     ),
   realPath: (path) => onDisk(`resolve "${path}"`, () => Deno.realPathSync(path)),
   create: createFile,
@@ -132,12 +133,14 @@ const denoDisk: Disk = {
 
 async function openForReading(path: string): Promise<OpenFile> {
   const before = denoDisk.stat(path);
-  // Before opening, because opening a pipe waits for its other end.
   if (before.kind !== "file") throw new DiskError("other", `Cannot open "${path}": it is not a regular file`);
-  const opened = openFile(path, await onDiskAsync(`open "${path}"`, () => Deno.open(path, { read: true })));
+  const opening = new Promise<number>((resolve, reject) => {
+    fs.open(path, READ_FLAGS, (error, descriptor) => (error === null ? resolve(descriptor) : reject(error)));
+  });
+  const opened = openFile(path, await onDiskAsync(`open "${path}"`, () => opening));
   try {
     const { kind, device, inode } = opened.stat();
-    // Deno cannot be told not to follow a link, so that is looked at afterwards: what was opened must be what was there.
+    // Not every system can be told to follow no link: what was opened must be what was there.
     if (kind !== "file" || device !== before.device || inode !== before.inode)
       throw new DiskError("replaced", `Cannot open "${path}": it was replaced in the same moment`);
     return opened;
@@ -147,31 +150,30 @@ async function openForReading(path: string): Promise<OpenFile> {
   }
 }
 
-function openFile(path: string, file: Deno.FsFile): OpenFile {
+function openFile(path: string, descriptor: number): OpenFile {
   const action = `read "${path}"`;
-  let at = 0;
+  const readOnce = (into: Uint8Array, position: number) =>
+    new Promise<number>((resolve, reject) => {
+      fs.read(descriptor, into, 0, into.length, position, (error, count) =>
+        error === null ? resolve(count) : reject(error),
+      );
+    });
   return {
-    stat: () => onDisk(`look at "${path}"`, () => statOf(file.statSync())),
+    stat: () => onDisk(`look at "${path}"`, () => statOpened(descriptor)),
     read: (into, position) =>
       onDiskAsync(action, async () => {
-        if (position !== at) at = await file.seek(position, Deno.SeekMode.Start);
         let filled = 0;
         while (filled < into.length) {
-          const count = await file.read(filled === 0 ? into : into.subarray(filled));
-          if (count === null) break;
+          const rest = filled === 0 ? into : into.subarray(filled);
+          const count = await readOnce(rest, position + filled);
+          if (count === 0) break;
           filled += count;
-          at += count;
         }
         return filled;
       }),
     readNow: (into, position) =>
-      onDisk(action, () => {
-        if (position !== at) at = file.seekSync(position, Deno.SeekMode.Start);
-        const count = file.readSync(into) ?? 0;
-        at += count;
-        return count;
-      }),
-    close: () => file.close(),
+      onDisk(action, () => fs.readSync(descriptor, into, 0, into.length, position)),
+    close: () => fs.closeSync(descriptor),
   };
 }
 
@@ -297,6 +299,9 @@ function diskCode(error: unknown): DiskErrorCode {
     // What `node:fs` reports has a code, and no class of Deno's.
     case "ENOENT":
       return "not_found";
+    // What was no link when it was looked at.
+    case "ELOOP":
+      return "replaced";
     case "ENOTDIR":
       return "not_a_folder";
     case "EACCES":

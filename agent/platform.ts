@@ -92,9 +92,9 @@ export interface Disk {
   readFolder(path: string): readonly FolderItem[];
   /** Does not follow a link. */
   stat(path: string): FileStat;
-  /** Opens for reading, following no link in the last segment where the system can. */
+  /** Opens a regular file for reading, following no link in the last segment. */
   open(path: string): Promise<OpenFile>;
-  /** The same, at once, but of what was just seen to be a file: it follows a link, and waits for the other end of a pipe. */
+  /** The same, at once, of what was just seen to be a file; the caller looks whether it still is what was opened. */
   openNow(path: string): OpenFile;
   /** The path without any link in it. Follows links, also in the last segment. */
   realPath(path: string): string;
@@ -181,6 +181,8 @@ export interface Platform {
   hash(algorithm: "sha256" | "md5"): Hash;
   /** A cheap check of a text, to find flipped bits: CRC-32 of its UTF-8. */
   checksum(text: string): number;
+  /** Says that digests will soon be asked for, so that what takes its time to start does so meanwhile. */
+  prepareDigests(): void;
   /** Block buffers and what is computed over them. To be closed. */
   digests(size: { readonly count: number; readonly bytesEach: number }): Digests;
   /** For the bytes of files; the same connections serve all jobs. */

@@ -183,6 +183,7 @@ export function virtualPlatform(
     },
     hash: missing("hash"),
     checksum: missing("checksum"),
+    prepareDigests: () => {},
     digests: missing("digests"),
     transport: { send: missing("network"), close: () => undefined },
     fetch: missing("network"),

@@ -38,7 +38,7 @@ const LIMITS: Limits = {
   // The service takes 5,000 MiB at once; a body that is lost near its end should not have been that long.
   wholeBytesMax: 64 * MEBIBYTE,
 };
-const LIST_COUNT_MAX = 5_000;
+const LIST_COUNT_MAX = 2_000;
 /** An error's body is a few hundred bytes; a proxy's may be a page, which nobody reads here. */
 const ERROR_BYTES_MAX = 65_536;
 const NO_PACE = null;

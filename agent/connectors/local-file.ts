@@ -1,8 +1,8 @@
 /** What the local connector says of a file: where it lies, which one it is, and whether it is still the same. */
 import type { Disk, FileStat } from "../platform.ts";
 
-/** The coarsest clock of a file system in use. */
-const FRESH_MS = 2_000;
+/** FAT keeps times in steps of two seconds, and Deno tells the time of the last change in whole ones. */
+export const FRESH_MS = 3_000;
 
 /** Where the system tells no identity, size and time have to do. */
 export function isSameFile(a: FileStat, b: FileStat): boolean {

@@ -33,7 +33,7 @@ const SIGNAL = new AbortController().signal;
 /** Makes the waits for a file that changes, or that is locked, short. */
 const QUICK = 20;
 /** What was written to since then is looked at closely. */
-const FRESH_MS = 2_100;
+const FRESH_MS = 3_100;
 
 let azurite: Azurite | null = null;
 Deno.test.beforeAll(async () => {

@@ -101,7 +101,8 @@ export class Retry {
       const begunMs = this.#clock.monotonic();
       try {
         const result = await this.#once(call, options, spent?.stalls ?? 0);
-        this.#lastSuccessMs = this.#clock.monotonic();
+        // When it began will do, and with small files a look at the clock shows.
+        this.#lastSuccessMs = begunMs;
         this.#failingSinceMs = null;
         stay.leave("ok");
         return result;
@@ -154,7 +155,8 @@ export class Retry {
   ): Promise<Result> {
     const watched: Watched = {
       passage,
-      sinceMs: this.#clock.monotonic(),
+      // It cannot be aborted before it has begun.
+      sinceMs: 0,
       limitMs: this.#limitMs(passage) * 2 ** stalls,
       abort: () => {},
     };
@@ -173,7 +175,8 @@ export class Retry {
 
   /** When the last piece was handed over, part of the body may still wait in the system for a slow line. */
   #limitMs(passage: Passage | null): number {
-    if (passage === null) return STALL_MS;
+    // A second more or less is not worth a look at the line for each small file.
+    if (passage === null || passage.bodyBytes <= SLOW_BYTES_PER_SECOND) return STALL_MS;
     const perSecond = Math.max(SLOW_BYTES_PER_SECOND, passage.lineBytesPerSecond());
     return STALL_MS + (Math.min(passage.bodyBytes, SYSTEM_BUFFER_BYTES) / perSecond) * 1_000;
   }

@@ -387,6 +387,7 @@ class JournalledRun implements Run {
     let changes: Changes | null = null;
     if (!journal.scan.done) {
       this.#enter("scanning");
+      if (journal.pass === 1) this.#input.platform.prepareDigests();
       if (journal.pass > 1) {
         const known = new Set(journal.failures(0, FAILURES_KEPT_MAX).map(({ path }) => path));
         changes = new Changes({ destination, control, retry }, { known, from: journal.scan.cursor });

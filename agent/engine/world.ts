@@ -179,6 +179,7 @@ export class World {
         return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
       },
       checksum: (text) => crc32(text),
+      prepareDigests: () => {},
       digests: memoryDigests,
       openDatabase: (path) => this.#open(path, life),
       removeDatabase: (path) => void this.#databases.delete(path),
