@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
+          setupFiles: ["test/contract/every-file.ts"],
           // One workerd for all files; each test makes organizations of its own.
           isolate: false,
           maxWorkers: 1,

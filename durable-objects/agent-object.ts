@@ -8,19 +8,26 @@ import { DurableObject } from "cloudflare:workers";
 import { HEARTBEAT, HEARTBEAT_ANSWER, SUBPROTOCOL, type Desired } from "../schema/protocol.ts";
 import { LIVE_CLOSE, LIVE_SOCKET_MS_MAX, type LiveMessage } from "../schema/live.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
-import { Hub, type AgentSocket, type AgentSocketState, type Identity } from "./hub.ts";
+import { Hub, type AgentSocket, type AgentSocketState, type Authority } from "./hub.ts";
 import { jobRecord } from "./job-record.ts";
 import type { ViewerSocket } from "./live-view.ts";
 import type { OrganizationFeed } from "./organization-feed.ts";
 import { JOB_HEADER, KEY_HASH_HEADER, ORG_HEADER } from "./socket-headers.ts";
 import { hubStore } from "./storage.ts";
+import {
+  checkSockets,
+  closeSocketsOf,
+  nextCheckMs,
+  viewerSessionOf,
+  type ViewerSession,
+  type ViewerSessionEnv,
+} from "./viewer-sessions.ts";
 
-export interface AgentObjectEnv {
-  readonly DB: D1Database;
+export interface AgentObjectEnv extends ViewerSessionEnv {
   readonly FEED: DurableObjectNamespace<OrganizationFeed>;
 }
 
-interface ViewerState {
+interface ViewerState extends ViewerSession {
   readonly kind: "viewer";
   readonly jobId: string;
   readonly untilMs: number;
@@ -41,23 +48,37 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
       agentSocket: () => this.#agentSockets()[0] ?? null,
       viewers: () => this.#viewers(),
       publish: (orgId, message) => this.#publish(orgId, message),
-      setAlarm: (atMs) =>
-        void (atMs === null ? context.storage.deleteAlarm() : context.storage.setAlarm(atMs)),
+      setAlarm: (atMs) => this.#arm(atMs),
       now: () => Date.now(),
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
     });
   }
 
-  async initialize(identity: Omit<Identity, "revoked">): Promise<void> {
+  async initialize(identity: Parameters<Hub["initialize"]>[0]): Promise<void> {
     await this.#inTurn(async () => this.#hub.initialize(identity));
   }
 
-  async authorize(keyHash: string): Promise<{ orgId: string; agentId: string } | null> {
+  async authorize(keyHash: string): Promise<Authority | null> {
     return this.#hub.authorize(keyHash);
+  }
+
+  async approve(orgId: string): Promise<void> {
+    await this.#inTurn(async () => this.#hub.approve(orgId));
+  }
+
+  /** Closes the live sockets of sessions that ended. */
+  async endSessions(orgId: string, sessionIds: readonly string[]): Promise<void> {
+    const viewers = this.#viewerSockets();
+    const own = viewers.filter((socket) => (socket.deserializeAttachment() as ViewerState).orgId === orgId);
+    closeSocketsOf(own, sessionIds);
   }
 
   async setDesired(orgId: string, desired: Desired): Promise<void> {
     await this.#inTurn(() => this.#hub.setDesired(orgId, desired));
+  }
+
+  async release(orgId: string, desired: Desired): Promise<void> {
+    await this.#inTurn(async () => this.#hub.release(orgId, desired));
   }
 
   async revoke(orgId: string): Promise<void> {
@@ -107,12 +128,15 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   override async alarm(): Promise<void> {
+    await checkSockets(this.#viewerSockets(), this.env, Date.now());
     await this.#inTurn(() => this.#hub.alarm());
   }
 
   #connectAgent(keyHash: string): Response {
     // Asked again in here, where nothing can have changed in between.
-    if (this.#hub.authorize(keyHash) === null) return new Response("Unauthorized", { status: 401 });
+    const authority = this.#hub.authorize(keyHash);
+    if (authority === null) return new Response("Unauthorized", { status: 401 });
+    if (authority.pending === true) return new Response("Waits for approval", { status: 403 });
     const older = this.#agentSockets();
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, ["agent"]);
@@ -130,10 +154,25 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     if (this.#viewers().length >= VIEWERS_MAX) return new Response("Too many viewers", { status: 503 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, ["viewer"]);
-    const state: ViewerState = { kind: "viewer", jobId, untilMs: Date.now() + LIVE_SOCKET_MS_MAX };
+    const nowMs = Date.now();
+    const session = viewerSessionOf(request.headers, this.env, nowMs);
+    const state: ViewerState = { ...session, kind: "viewer", jobId, untilMs: nowMs + LIVE_SOCKET_MS_MAX };
     server.serializeAttachment(state);
     await this.#hub.viewerJoined(orgId, viewerSocket(server));
+    const armedMs = await this.ctx.storage.getAlarm();
+    if (armedMs === null || armedMs > session.checkMs) await this.ctx.storage.setAlarm(session.checkMs);
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** There is one alarm, for what is due of the agent and for looking at the viewers' sessions; whichever is first. */
+  #arm(atMs: number | null): void {
+    const dueMs = [atMs, nextCheckMs(this.#viewerSockets())].filter((due) => due !== null);
+    if (dueMs.length === 0) void this.ctx.storage.deleteAlarm();
+    else void this.ctx.storage.setAlarm(Math.min(...dueMs));
+  }
+
+  #viewerSockets(): WebSocket[] {
+    return this.ctx.getWebSockets("viewer").filter(isOpen);
   }
 
   async #closed(socket: WebSocket, clean: boolean): Promise<void> {
@@ -167,7 +206,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
 
   #viewers(): ViewerSocket[] {
     const viewers: ViewerSocket[] = [];
-    for (const socket of this.ctx.getWebSockets("viewer").filter(isOpen)) {
+    for (const socket of this.#viewerSockets()) {
       const viewer = viewerSocket(socket);
       // The page connects again, and its session is looked at again.
       if (viewer.untilMs < Date.now()) viewer.close(LIVE_CLOSE.checkSession, "session check");

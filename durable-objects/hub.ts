@@ -43,6 +43,15 @@ export interface Identity {
   /** SHA-256 of the agent's key, in hex. */
   readonly keyHash: string;
   readonly revoked: boolean;
+  /** Registered, but an admin has to approve it before its key is good for anything. */
+  readonly pending: boolean;
+}
+
+/** Whose key it is; a `pending` agent's key is the right one, and good for nothing yet. */
+export interface Authority {
+  readonly orgId: string;
+  readonly agentId: string;
+  readonly pending?: true;
 }
 
 export interface SessionState {
@@ -114,19 +123,25 @@ export class Hub {
 
   // --- registration and authority ---
 
-  initialize(identity: Omit<Identity, "revoked">): void {
+  initialize(identity: Omit<Identity, "revoked" | "pending"> & { readonly pending?: boolean }): void {
     const present = this.#world.store.identity();
     if (present !== null && present.orgId !== identity.orgId)
       throw new Error("The object belongs to another organization");
     // Revoked is for ever: another registration makes another agent.
-    this.#world.store.setIdentity({ ...identity, revoked: present?.revoked ?? false });
+    const { pending = false } = identity;
+    this.#world.store.setIdentity({ ...identity, pending, revoked: present?.revoked ?? false });
   }
 
   /** Who holds this key; null for a wrong key, a revoked agent, and an object that was never registered. */
-  authorize(keyHash: string): { orgId: string; agentId: string } | null {
+  authorize(keyHash: string): Authority | null {
     const identity = this.#world.store.identity();
     if (identity === null || identity.revoked || !equalHashes(identity.keyHash, keyHash)) return null;
-    return { orgId: identity.orgId, agentId: identity.agentId };
+    const { orgId, agentId } = identity;
+    return identity.pending ? { orgId, agentId, pending: true } : { orgId, agentId };
+  }
+
+  approve(orgId: string): void {
+    this.#world.store.setIdentity({ ...this.#own(orgId), pending: false });
   }
 
   revoke(orgId: string): void {
@@ -156,6 +171,20 @@ export class Hub {
     const newest = this.#held(desired.jobId)?.desired ?? desired;
     const live = await this.#liveJob(identity, desired.jobId);
     if (live !== null) await this.#show(orgId, { ...live, ...wanted(newest, live) });
+  }
+
+  /**
+   * An epoch of a job is not this agent's any more: it is to stop it, without anybody being shown that the job has ended.
+   * One that was never told of it needs no word.
+   */
+  release(orgId: string, desired: Desired): void {
+    this.#own(orgId);
+    const held = this.#held(desired.jobId);
+    this.#view.release(desired.jobId);
+    if (held === undefined || !isNewer(desired, held.desired)) return;
+    this.#world.store.setDesired({ desired, applied: false });
+    const socket = this.#world.agentSocket();
+    if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
   }
 
   /**

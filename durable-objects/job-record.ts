@@ -1,15 +1,24 @@
 /**
  * What an agent's object writes into D1, and when: presence, applied revisions, phases, failures, results, and totals at
  * most once per {@link PROGRESS_ROW_MS} and job. Every write is guarded by the epoch and by the agent the job is assigned
- * to, and harmless when repeated.
+ * to, and harmless when repeated. What others are told of it (`happenings.ts`), and what the day's bill counts, is written
+ * in the same batch.
  */
-import { and, desc, eq, isNull, lt, lte, notInArray, sql } from "drizzle-orm";
+import { and, desc, eq, isNull, lt, lte, notInArray, or, sql, type SQL } from "drizzle-orm";
 import { FAILURES_KEPT_MAX, FINAL_STATUSES, isFinal, type JobTotals } from "../schema/job.ts";
 import type { LiveJob } from "../schema/live.ts";
 import { LIVE_JOBS_MAX } from "../schema/live.ts";
 import type { Applied, Hello, JobEvent, Progress, Result } from "../schema/protocol.ts";
-import type { ScopedDb } from "../schema/scoped-db.ts";
-import { agents, jobFailures, jobs } from "../schema/tables.ts";
+import type { ScopedDb, Write } from "../schema/scoped-db.ts";
+import { agents, jobFailures, jobs, jobUsage } from "../schema/tables.ts";
+import {
+  agentComing,
+  agentGoing,
+  jobCancelled,
+  jobEnding,
+  jobStarting,
+  projectCompleted,
+} from "./happenings.ts";
 
 /** `docs/spec.md` L7: one row per running job in this time at most, whatever the number of files. */
 export const PROGRESS_ROW_MS = 30_000;
@@ -20,10 +29,48 @@ export function jobRecord(db: ScopedDb, agentId: string) {
   const ofEpoch = (message: { jobId: string; epoch: number }) =>
     and(eq(jobs.id, message.jobId), eq(jobs.epoch, message.epoch), eq(jobs.agentId, agentId));
 
+  /**
+   * What a run has used up to this day, counted from its beginning, so that a report that comes again changes nothing. A run
+   * that was overtaken by a retry has used it all the same. `condition` is in terms of `j`, the job.
+   */
+  function used(
+    { jobId, epoch }: { jobId: string; epoch: number },
+    { bytesSent, filesCompleted }: JobTotals,
+    nowMs: number,
+    condition: SQL = sql`1`,
+  ): Write[] {
+    if (bytesSent === 0 && filesCompleted === 0) return [];
+    const day = new Date(nowMs).toISOString().slice(0, 10);
+    const isOurs = sql`exists (select 1 from jobs j where j.org_id = ${db.orgId} and j.id = ${jobId} and j.agent_id = ${agentId} and j.epoch >= ${epoch} and ${condition})`;
+    const isThere = sql`exists (select 1 from job_usage u where u.org_id = ${db.orgId} and u.job_id = ${jobId} and u.epoch = ${epoch} and u.day = ${day})`;
+    return [
+      db.update(
+        jobUsage,
+        {
+          bytesSent: sql`max(${jobUsage.bytesSent}, ${bytesSent})`,
+          filesCompleted: sql`max(${jobUsage.filesCompleted}, ${filesCompleted})`,
+        },
+        and(
+          eq(jobUsage.jobId, jobId),
+          eq(jobUsage.epoch, epoch),
+          eq(jobUsage.day, day),
+          or(lt(jobUsage.bytesSent, bytesSent), lt(jobUsage.filesCompleted, filesCompleted)),
+          isOurs,
+        ),
+      ),
+      db.insertIf(
+        jobUsage,
+        { jobId, epoch, day, bytesSent, filesCompleted },
+        sql`${isOurs} and not ${isThere}`,
+      ),
+    ];
+  }
+
   return {
     async online(hello: Hello, nowMs: number): Promise<void> {
       const facts = { host: hello.host, os: hello.os, arch: hello.arch, version: hello.agentVersion };
       await db.batch([
+        agentComing(db, agentId, nowMs),
         db.update(
           agents,
           { ...facts, status: "online", lastSeenAt: nowMs, freeDiskBytes: hello.freeDiskBytes },
@@ -34,24 +81,35 @@ export function jobRecord(db: ScopedDb, agentId: string) {
 
     async offline(lastSeenMs: number): Promise<void> {
       const where = and(eq(agents.id, agentId), eq(agents.status, "online"));
-      await db.batch([db.update(agents, { status: "offline", lastSeenAt: lastSeenMs }, where)]);
+      await db.batch([
+        agentGoing(db, agentId, lastSeenMs),
+        db.update(agents, { status: "offline", lastSeenAt: lastSeenMs }, where),
+      ]);
     },
 
     async applied(message: Pick<Applied, "jobId" | "epoch" | "rev">, nowMs: number): Promise<void> {
       const where = and(ofEpoch(message), lt(jobs.appliedRev, message.rev));
-      await db.batch([db.update(jobs, { appliedRev: message.rev, updatedAt: nowMs }, where)]);
+      await db.batch([
+        db.update(jobs, { appliedRev: message.rev, updatedAt: nowMs }, where),
+        // A job may have been cancelled together with its whole project.
+        jobCancelled(db, { ...message, actorId: null }, nowMs),
+      ]);
     },
 
     async phase(message: JobEvent, nowMs: number): Promise<void> {
       if (message.event.kind !== "phase") return;
-      const { phase, totals } = message.event;
+      const { phase, totals, preview } = message.event;
+      // That of the pass before says nothing of the one that begins; a phase that says none leaves what was said.
+      const previewed = phase === "scanning" ? { preview: null } : preview === undefined ? {} : { preview };
       const startedAt = sql`coalesce(${jobs.startedAt}, ${Date.parse(message.at)})`;
       await db.batch([
+        jobStarting(db, { ...message, agentId }, nowMs),
         db.update(
           jobs,
-          { status: phase, ...risen(totals), startedAt, updatedAt: nowMs },
+          { status: phase, ...risen(totals), ...previewed, startedAt, updatedAt: nowMs },
           and(ofEpoch(message), notFinal),
         ),
+        ...used(message, totals, nowMs),
       ]);
     },
 
@@ -76,6 +134,13 @@ export function jobRecord(db: ScopedDb, agentId: string) {
       const where = and(ofEpoch(message), notFinal, lt(jobs.progressSeq, message.seq), due);
       await db.batch([
         db.update(jobs, { ...risen(message.totals), progressSeq: message.seq, updatedAt: nowMs }, where),
+        // With that row or not at all.
+        ...used(
+          message,
+          message.totals,
+          nowMs,
+          sql`j.progress_seq = ${message.seq} and j.updated_at = ${nowMs}`,
+        ),
       ]);
     },
 
@@ -84,7 +149,9 @@ export function jobRecord(db: ScopedDb, agentId: string) {
       const { report } = message;
       const common = { ...risen(report.totals), report, updatedAt: nowMs };
       const unreported = and(ofEpoch(message), isNull(jobs.report));
+      const of = { jobId: message.jobId, epoch: message.epoch, agentId };
       await db.batch([
+        jobEnding(db, of, report, nowMs),
         db.update(jobs, common, and(unreported, eq(jobs.status, "cancelled"))),
         db.update(
           jobs,
@@ -97,6 +164,9 @@ export function jobRecord(db: ScopedDb, agentId: string) {
           },
           and(unreported, notFinal),
         ),
+        jobCancelled(db, { ...of, actorId: null }, nowMs),
+        projectCompleted(db, of, nowMs),
+        ...used(message, report.totals, nowMs),
       ]);
     },
 

@@ -3,7 +3,7 @@
  * to the organization's feed. Every message is whole, so one that is lost or late is made good by the next.
  */
 import type { JobTotals } from "../schema/job.ts";
-import type { LiveJob, LiveMessage } from "../schema/live.ts";
+import { LIVE_CLOSE, type LiveJob, type LiveMessage } from "../schema/live.ts";
 
 /** A dashboard's socket at an agent's object. */
 export interface ViewerSocket {
@@ -55,6 +55,14 @@ export class LiveView {
 
   forget(jobId: string): void {
     this.#jobs.delete(jobId);
+  }
+
+  /** The job is at another agent now: whoever looks here connects again, and gets there. */
+  release(jobId: string): void {
+    this.forget(jobId);
+    for (const viewer of this.#world.viewers()) {
+      if (viewer.jobId === jobId) viewer.close(LIVE_CLOSE.checkSession, "the job is at another agent");
+    }
   }
 
   /** A new viewer's first message. */

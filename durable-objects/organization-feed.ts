@@ -1,6 +1,7 @@
 /**
  * The feed of one organization: the newest state of its active jobs, from all its agents' objects to all its dashboards.
- * It keeps nothing durable; what it does not remember after a sleep it reads from D1 for the next viewer.
+ * What it does not remember of them after a sleep it reads from D1 for the next viewer. Durable is only which session
+ * watches at which agent's object, so that signing out closes those sockets too.
  */
 import { DurableObject } from "cloudflare:workers";
 import { isFinal } from "../schema/job.ts";
@@ -16,13 +17,23 @@ import { scopedDb } from "../schema/scoped-db.ts";
 import type { AgentObject } from "./agent-object.ts";
 import { activeJobs } from "./job-record.ts";
 import { ORG_HEADER } from "./socket-headers.ts";
+import {
+  checkSockets,
+  closeSocketsOf,
+  nextCheckMs,
+  viewerSessionOf,
+  type ViewerSessionEnv,
+} from "./viewer-sessions.ts";
 
-export interface OrganizationFeedEnv {
-  readonly DB: D1Database;
+export interface OrganizationFeedEnv extends ViewerSessionEnv {
   readonly AGENT: DurableObjectNamespace<AgentObject>;
 }
 
 const VIEWERS_MAX = 1_000;
+/** Sockets at agents' objects that are remembered, over all sessions; the oldest are forgotten, and noticed within a minute. */
+const WATCHES_MAX = 5_000;
+/** Calls at once when sessions end. */
+const AGENTS_TOLD_MAX = 100;
 
 export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
   readonly #jobs = new Map<string, LiveJob>();
@@ -30,6 +41,55 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
   constructor(context: DurableObjectState, env: OrganizationFeedEnv) {
     super(context, env);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT, HEARTBEAT_ANSWER));
+    context.storage.sql.exec(`
+      CREATE TABLE IF NOT EXISTS watches (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, agent_id TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        UNIQUE (session_id, agent_id)
+      );
+      CREATE INDEX IF NOT EXISTS watches_until ON watches (until_ms);
+    `);
+  }
+
+  /** A session is about to watch a job, at its agent's object. */
+  async noteWatch(orgId: string, sessionId: string, agentId: string): Promise<void> {
+    this.#assertOwn(orgId);
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM watches WHERE until_ms <= ?", Date.now());
+    const { number } = sql
+      .exec<{ number: number }>(
+        `INSERT INTO watches (session_id, agent_id, until_ms) VALUES (?1, ?2, ?3)
+         ON CONFLICT (session_id, agent_id) DO UPDATE SET until_ms = ?3 RETURNING number`,
+        sessionId,
+        agentId,
+        Date.now() + LIVE_SOCKET_MS_MAX,
+      )
+      .one();
+    sql.exec("DELETE FROM watches WHERE number <= ?", number - WATCHES_MAX);
+  }
+
+  /** Sessions that ended this moment: their sockets are closed, here and at the agents' objects. */
+  async endSessions(orgId: string, sessionIds: readonly string[]): Promise<void> {
+    this.#assertOwn(orgId);
+    closeSocketsOf(this.#openSockets(), sessionIds);
+    const agentIds = new Set<string>();
+    for (const sessionId of sessionIds) {
+      const held = this.ctx.storage.sql.exec<{ agent_id: string }>(
+        "DELETE FROM watches WHERE session_id = ? RETURNING agent_id",
+        sessionId,
+      );
+      for (const { agent_id } of held.toArray()) agentIds.add(agent_id);
+    }
+    const told = [...agentIds].slice(0, AGENTS_TOLD_MAX);
+    // Those that cannot be told look at their viewers' sessions by themselves within a minute.
+    await Promise.allSettled(
+      told.map((agentId) => this.env.AGENT.getByName(agentId).endSessions(orgId, sessionIds)),
+    );
+  }
+
+  override async alarm(): Promise<void> {
+    await checkSockets(this.#openSockets(), this.env, Date.now());
+    const dueMs = nextCheckMs(this.#openSockets());
+    if (dueMs !== null) await this.ctx.storage.setAlarm(dueMs);
   }
 
   /** Hands a state on to who watches; resolves with whether anybody does. */
@@ -51,9 +111,11 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
     // From here on nothing waits, so that nothing can be published to this viewer before its snapshot.
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
-    server.serializeAttachment({ untilMs: Date.now() + LIVE_SOCKET_MS_MAX });
+    const session = viewerSessionOf(request.headers, this.env, Date.now());
+    server.serializeAttachment({ ...session, untilMs: Date.now() + LIVE_SOCKET_MS_MAX });
     const jobs = [...this.#jobs.values()];
     server.send(JSON.stringify({ type: "snapshot", jobs } satisfies LiveMessage));
+    void this.#checkLater(session.checkMs);
     const agentIds = new Set(jobs.map((job) => job.agentId));
     this.ctx.waitUntil(
       Promise.allSettled([...agentIds].map((id) => this.env.AGENT.getByName(id).watch(orgId))),
@@ -92,13 +154,21 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
 
   #viewers(): WebSocket[] {
     const viewers: WebSocket[] = [];
-    for (const socket of this.ctx.getWebSockets()) {
-      if (socket.readyState !== WebSocket.OPEN) continue;
+    for (const socket of this.#openSockets()) {
       const { untilMs } = socket.deserializeAttachment() as { untilMs: number };
       if (untilMs < Date.now()) socket.close(LIVE_CLOSE.checkSession, "session check");
       else viewers.push(socket);
     }
     return viewers;
+  }
+
+  #openSockets(): WebSocket[] {
+    return this.ctx.getWebSockets().filter((socket) => socket.readyState === WebSocket.OPEN);
+  }
+
+  async #checkLater(dueMs: number): Promise<void> {
+    const armedMs = await this.ctx.storage.getAlarm();
+    if (armedMs === null || armedMs > dueMs) await this.ctx.storage.setAlarm(dueMs);
   }
 
   /** The object's name is the organization's id. */

@@ -2,3 +2,5 @@
 export const KEY_HASH_HEADER = "x-migrate-key-hash";
 export const ORG_HEADER = "x-migrate-org";
 export const JOB_HEADER = "x-migrate-job";
+export const SESSION_HEADER = "x-migrate-session";
+export const ROLE_HEADER = "x-migrate-role";

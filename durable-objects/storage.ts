@@ -6,7 +6,7 @@
 import type { Desired } from "../schema/protocol.ts";
 import type { HubStore, Identity } from "./hub.ts";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 export function hubStore(sql: SqlStorage): HubStore {
   let isMade = sql.exec("SELECT name FROM sqlite_master WHERE name = 'version'").toArray().length > 0;
@@ -16,17 +16,24 @@ export function hubStore(sql: SqlStorage): HubStore {
       if (!isMade) return null;
       const row = sql.exec<IdentityRow>("SELECT * FROM identity").toArray()[0];
       if (row === undefined) return null;
-      return { orgId: row.org_id, agentId: row.agent_id, keyHash: row.key_hash, revoked: row.revoked === 1 };
+      return {
+        orgId: row.org_id,
+        agentId: row.agent_id,
+        keyHash: row.key_hash,
+        revoked: row.revoked === 1,
+        pending: row.pending === 1,
+      };
     },
     setIdentity(identity: Identity) {
       if (!isMade) migrate(sql);
       isMade = true;
       sql.exec(
-        "INSERT OR REPLACE INTO identity (one, org_id, agent_id, key_hash, revoked) VALUES (1, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO identity (one, org_id, agent_id, key_hash, revoked, pending) VALUES (1, ?, ?, ?, ?, ?)",
         identity.orgId,
         identity.agentId,
         identity.keyHash,
         identity.revoked ? 1 : 0,
+        identity.pending ? 1 : 0,
       );
     },
     session() {
@@ -61,7 +68,7 @@ export function hubStore(sql: SqlStorage): HubStore {
   };
 }
 
-type IdentityRow = { org_id: string; agent_id: string; key_hash: string; revoked: number };
+type IdentityRow = { org_id: string; agent_id: string; key_hash: string; revoked: number; pending: number };
 type SessionRow = { epoch: number; event_seq: number; offline_due_ms: number | null };
 type DesiredRow = { job_id: string; message: string; applied: number };
 
@@ -69,10 +76,18 @@ function migrate(sql: SqlStorage): void {
   sql.exec("CREATE TABLE IF NOT EXISTS version (number INTEGER NOT NULL)");
   const version = sql.exec<{ number: number }>("SELECT number FROM version").toArray()[0]?.number;
   if (version === SCHEMA_VERSION) return;
+  if (version === 1) {
+    sql.exec(`
+      ALTER TABLE identity ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+      UPDATE version SET number = ${SCHEMA_VERSION};
+    `);
+    return;
+  }
   sql.exec(`
     CREATE TABLE identity (
       one INTEGER PRIMARY KEY CHECK (one = 1),
-      org_id TEXT NOT NULL, agent_id TEXT NOT NULL, key_hash TEXT NOT NULL, revoked INTEGER NOT NULL
+      org_id TEXT NOT NULL, agent_id TEXT NOT NULL, key_hash TEXT NOT NULL, revoked INTEGER NOT NULL,
+      pending INTEGER NOT NULL
     );
     CREATE TABLE session (epoch INTEGER NOT NULL, event_seq INTEGER NOT NULL, offline_due_ms INTEGER);
     INSERT INTO session VALUES (0, 0, NULL);

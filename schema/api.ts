@@ -23,6 +23,7 @@ import {
   fileFailure,
   jobConfig,
   jobError,
+  jobPreview,
   jobReport,
   jobSource,
   jobStatus,
@@ -47,12 +48,30 @@ export const listQuery = z.strictObject({
   cursor: z.string().max(64).optional(),
   limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX).default(LIST_LIMIT_DEFAULT),
 });
-export const projectListQuery = listQuery.extend({ clientId: clientId.optional() });
-export const jobListQuery = listQuery.extend({
+/** `activity` = changed, seen or moved last. */
+export const SORTS = ["created", "name", "activity", "status"] as const;
+export type Sort = (typeof SORTS)[number];
+export const SEARCH_LENGTH_MAX = 100;
+/** Of lists that can be searched and sorted. A cursor holds for the sort it came with. */
+const sortedQuery = listQuery.extend({
+  cursor: z
+    .string()
+    .regex(/^[a-z]{3}_[0-9a-z]{26}(~.{0,400})?$/su, "Not a cursor of this list")
+    .optional(),
+  /** A part of the name; the case of letters does not count. */
+  search: z.string().trim().max(SEARCH_LENGTH_MAX).optional(),
+  /** Newest first, of `name` and `status` in their order, unless `order` says otherwise. */
+  sort: z.enum(SORTS).optional(),
+  order: z.enum(["ascending", "descending"]).optional(),
+});
+export const clientListQuery = sortedQuery.extend({ status: z.enum(["active", "archived"]).optional() });
+export const projectListQuery = sortedQuery.extend({ clientId: clientId.optional() });
+export const jobListQuery = sortedQuery.extend({
   projectId: projectId.optional(),
   agentId: agentId.optional(),
   /** `active` = not final. */
   state: z.enum(["active", "final"]).optional(),
+  status: jobStatus.optional(),
 });
 
 /** A page of a list; `nextCursor` is null on the last one. */
@@ -154,6 +173,17 @@ export const connection = z.object({
   container: z.string().nullable(),
   /** When a container SAS lapses. */
   expiresAt: time.nullable(),
+  /** Whose Microsoft sign-in it works with; only of the kind `oauth`. */
+  consent: z
+    .object({
+      tenantId: z.string(),
+      principal: z.string(),
+      hierarchical: z.boolean().nullable(),
+      /** Since when Microsoft asks for a new sign-in; its projects are `auth_required` until it is connected anew. */
+      refusedAt: time.nullable(),
+      refreshedAt: time.nullable(),
+    })
+    .optional(),
   createdAt: time,
 });
 export type Connection = z.infer<typeof connection>;
@@ -224,7 +254,9 @@ export type Project = z.infer<typeof project>;
 
 // --- agents, registration codes ----------------------------------------------------------------------------------
 
-export const agentStatus = z.enum(["online", "offline", "revoked", "updating"]);
+/** `pending` = registered, and waits for an admin to approve it. */
+export const agentStatus = z.enum(["online", "offline", "revoked", "updating", "pending"]);
+export const agentListQuery = sortedQuery.extend({ status: agentStatus.optional() });
 export const agent = z.object({
   id: agentId,
   name: z.string(),
@@ -280,6 +312,8 @@ const jobCreateFields = z.strictObject({
   options: transferOptions.prefault({}),
   /** Whoever lets source files be removed writes the source's path a second time. */
   confirmDeletionOf: z.string().max(4_096).optional(),
+  /** The agent hears of the job only then; null, or a time that is over = at once. */
+  startAt: time.nullable().default(null),
 });
 export const jobCreate = jobCreateFields.superRefine((body, context) => {
   for (const [place, message] of optionFaults(body)) {
@@ -325,9 +359,35 @@ function optionFaults(body: z.output<typeof jobCreateFields>): [place: string, m
 export type JobCreate = z.input<typeof jobCreate>;
 /** The limit of the line may be changed while the job runs. */
 export const jobUpdate = z
-  .strictObject({ name, bandwidthMbps: transferOptions.shape.bandwidthMbps.unwrap() })
+  .strictObject({
+    name,
+    bandwidthMbps: transferOptions.shape.bandwidthMbps.unwrap(),
+    /** Only of a job that has not begun. */
+    agentId,
+    /** Only of a job that has not begun; null = at once. */
+    startAt: time.nullable(),
+  })
   .partial();
 export type JobUpdate = z.input<typeof jobUpdate>;
+/** What the copy has otherwise; the rest is as it was, on the project's present storage. */
+export const jobDuplicate = jobCreateFields
+  .pick({ agentId: true, name: true, source: true, confirmDeletionOf: true, startAt: true })
+  .extend({ destination: z.strictObject({ prefix: blobPrefix, tier: accessTier }).partial() })
+  .partial();
+export type JobDuplicate = z.input<typeof jobDuplicate>;
+/** `failed` = only the files that failed, as far as the control plane knows them all; else everything. */
+export const jobRetry = z.strictObject({ only: z.literal("failed").optional() });
+/** What a run that moves only failed files asks for: their paths, and those of folders that could not be read. */
+export const onlyPaths = z.object({ paths: z.array(z.string()), next: z.int().nullable() });
+export type OnlyPaths = z.infer<typeof onlyPaths>;
+/** `after` = `next` of the page before. */
+export const onlyQuery = z.strictObject({
+  /** Anything but the live epoch, and nothing at all, is of a run that is over. */
+  epoch: z.coerce.number().int().optional(),
+  after: z.coerce.number().int().min(-1).default(-1),
+});
+/** A path is at most 4,096 characters long, and an answer must stay below 1 MiB however it is written. */
+export const ONLY_PAGE_PATHS = 40;
 export const job = z.object({
   id: jobId,
   name: z.string(),
@@ -347,13 +407,22 @@ export const job = z.object({
   appliedRev: z.int(),
   epoch: z.int(),
   totals: jobTotals,
+  /** Null until the scan is over, and of an agent that does not say it. */
+  preview: jobPreview.nullable(),
   error: jobError.nullable(),
   report: jobReport.nullable(),
   createdAt: time,
+  /** Until then it is `created`, and its agent knows nothing of it. */
+  startAt: time.nullable().optional(),
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
 });
 export type Job = z.infer<typeof job>;
+/** A job that was begun anew. `reason` = why everything is moved though only the failed files were asked for. */
+export const jobRetried = job.extend({
+  retry: z.object({ moves: z.enum(["failed", "everything"]), reason: z.string().nullable() }),
+});
+export type JobRetried = z.infer<typeof jobRetried>;
 export const jobFailures = pageOf(fileFailure);
 
 // --- agents' own routes ------------------------------------------------------------------------------------------
@@ -374,6 +443,8 @@ export const agentRegistered = z.object({
   organizationName: z.string(),
   /** `mig_agt1_<agent id>_<secret>_<checksum>`: said once, only its hash is kept. */
   key: z.string(),
+  /** Until an admin approves the agent, every request of it is refused with `AGENT_PENDING`. */
+  pending: z.boolean().optional(),
 });
 export type AgentRegistered = z.infer<typeof agentRegistered>;
 export const grantRequest = z.strictObject({ jobId, epoch: z.int().min(1) });

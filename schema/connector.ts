@@ -8,7 +8,7 @@ export const DESTINATION_KINDS = jobDestination.options.map((option) => option.s
 export type SourceKind = (typeof SOURCE_KINDS)[number];
 export type DestinationKind = (typeof DESTINATION_KINDS)[number];
 
-export const connectionKind = z.enum(["connection_string", "container_sas"]);
+export const connectionKind = z.enum(["connection_string", "container_sas", "oauth"]);
 
 /** A grant lives at most this long where we sign it ourselves (`docs/spec.md`, G2). */
 export const GRANT_MINUTES_MAX = 60;

@@ -19,6 +19,10 @@ export const ID_PREFIXES = {
   agentKey: "key",
   job: "job",
   audit: "aud",
+  oauthState: "oas",
+  apiKey: "apk",
+  webhook: "whk",
+  outbox: "out",
 } as const;
 
 export type IdKind = keyof typeof ID_PREFIXES;
@@ -35,6 +39,11 @@ export const connectionId = idOf("connection");
 export const agentId = idOf("agent");
 export const registrationCodeId = idOf("registrationCode");
 export const jobId = idOf("job");
+export const sessionId = idOf("session");
+export const oauthStateId = idOf("oauthState");
+export const apiKeyId = idOf("apiKey");
+export const webhookId = idOf("webhook");
+export const outboxId = idOf("outbox");
 
 /** Makes an id. `random` must hold {@link ID_RANDOM_BYTES} bytes from a cryptographic source. */
 export function newId(kind: IdKind, nowMs: number, random: Uint8Array): string {

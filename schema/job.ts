@@ -224,6 +224,8 @@ export const jobConfig = z.object({
   options: transferOptions,
   /** The project's, as it was when this was sent; null = none. */
   schedule: bandwidthSchedule.nullable().default(null),
+  /** Only the files that failed in an earlier epoch are moved; the agent asks for their list. Absent = everything. */
+  only: z.literal("failed").optional(),
 });
 export type JobConfig = z.infer<typeof jobConfig>;
 /** As JSON, so that a config always fits into a frame (`FRAME_BYTES_MAX`) whatever it is written in. */
@@ -287,6 +289,82 @@ export type FileFailure = z.infer<typeof fileFailure>;
 export const verificationLevel = z.enum(["sent", "chain", "readback"]);
 export type VerificationLevel = z.infer<typeof verificationLevel>;
 
+/**
+ * What the scan of a pass found and what is going to be done about it, before the first byte moves. Counted once, and the
+ * same from then on. Of what was left out or could not be had it counts entries, so a folder that cannot be read is one.
+ */
+export const jobPreview = z.object({
+  /** To be moved; those that are at the destination already are among them. */
+  files: count,
+  bytes: count,
+  /** Of these, stored under another name, because the destination forbids theirs. */
+  mapped: count,
+  filtered: count,
+  links: count,
+  special: count,
+  /** The destination can hold them under no name. */
+  refused: count,
+  tooLarge: count,
+  unreadable: count,
+});
+export type JobPreview = z.infer<typeof jobPreview>;
+
+/**
+ * What a report says besides its numbers.
+ * - `source_empty`: the source has no entry that is not a folder. `filters_match_nothing`: it has files, and none is wanted.
+ * - `names_mapped`: files of the last pass that are stored under another name.
+ * - `archived_left`: files of the last pass that were left out because what is to be replaced lies in the Archive tier.
+ * - `archived_replaced`: blobs of the Archive tier that were removed so that the new ones could be written.
+ * - `early_deletion`: blobs that were replaced or removed before the least age that their tier charges for; after a crash
+ *   it may be a few short.
+ */
+export const NOTE_CODES = [
+  "source_empty",
+  "filters_match_nothing",
+  "names_mapped",
+  "archived_left",
+  "archived_replaced",
+  "early_deletion",
+] as const;
+export type NoteCode = (typeof NOTE_CODES)[number];
+/** The code is open: whoever reads it may be older than who wrote it. */
+export const jobNote = z.object({ code: z.string().max(64), count: count.optional() });
+export type JobNote = z.infer<typeof jobNote>;
+export const NOTES_MAX = 32;
+
+/** Why a source file that was moved stays where it is, though the job removes them. Open where it is read, as above. */
+export const STAY_CODES = [
+  "not_asked",
+  "limit_reached",
+  "not_allowed",
+  "not_wanted",
+  "source_vanished",
+  "source_unreadable",
+  "not_a_file",
+  "outside_root",
+  "other_volume",
+  "identity_unknown",
+  "other_names",
+  "not_read_whole",
+  "not_hashed",
+  "not_accepted",
+  "changed_since_upload",
+  "not_proved",
+  "destination_unreadable",
+  "destination_vanished",
+  "destination_replaced",
+  "destination_differs",
+  "tier_before_proof",
+  "content_differs",
+  "not_recorded",
+  "source_denied",
+  "source_locked",
+  "not_due",
+  "destination_unconfirmed",
+  "unsettled",
+] as const;
+export type StayCode = (typeof STAY_CODES)[number];
+
 /** The end of one epoch, as the agent tells it. */
 export const jobReport = z.object({
   outcome: z.enum(["completed", "failed", "cancelled"]),
@@ -306,11 +384,15 @@ export const jobReport = z.object({
       dryRun: z.boolean(),
       /** Of these, gone for good. */
       filesPurged: count,
+      /** In the quarantine besides, because they changed while they were moved and their place is taken. */
+      filesKept: count.optional(),
       /** Files that stay, by the reason. */
       stays: z.record(z.string().max(64), count),
     })
     .nullable()
     .optional(),
+  /** What a person should know besides; absent from agents that do not say it yet. */
+  notes: z.array(jobNote).max(NOTES_MAX).optional(),
   /** The manifest has a line per entry; its digest lets anybody check the copy they were given. */
   manifest: z.object({ sha256: z.string().regex(/^[0-9a-f]{64}$/), rows: count }).nullable(),
 });

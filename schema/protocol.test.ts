@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { desiredState, transferOptions, type TransferOptions } from "./job.ts";
+import { desiredState, NOTE_CODES, transferOptions, type TransferOptions } from "./job.ts";
 import {
   agentMessage,
   envelope,
@@ -66,6 +66,8 @@ describe("examples", () => {
         ],
       );
       expect(message).not.toHaveProperty("waiting");
+      expect(message).not.toHaveProperty("event.preview");
+      expect(message).not.toHaveProperty("report.notes");
     }
   });
 
@@ -108,6 +110,16 @@ describe("examples", () => {
       expect([option, [...values].some((value) => value !== usual)]).toEqual([option, true]);
     }
     expect([...said(({ config }) => config.schedule)].some((schedule) => schedule !== "null")).toBe(true);
+  });
+
+  test("[L10] every note a report can hold has an example, and one that nobody knows yet is kept as it is", () => {
+    const text = textOf("v1/agent-result-notes.json");
+    const said = (of: string) =>
+      readAgentFrame(of).messages.flatMap((message) =>
+        message.type === "result" ? (message.report.notes ?? []).map(({ code }) => code) : [],
+      );
+    expect(said(text).sort()).toEqual([...NOTE_CODES].sort());
+    expect(said(text.replace("source_empty", "of_next_year"))).toContain("of_next_year");
   });
 
   test("[L10] every kind of message an agent can say has an example", () => {

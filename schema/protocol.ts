@@ -9,7 +9,7 @@
  */
 import * as z from "zod";
 import { agentId, jobId } from "./ids.ts";
-import { desiredState, fileFailure, jobConfig, jobReport, jobTotals } from "./job.ts";
+import { desiredState, fileFailure, jobConfig, jobPreview, jobReport, jobTotals } from "./job.ts";
 
 export const PROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = "migrate.agent.v1";
@@ -68,7 +68,15 @@ export type AgentPhase = z.infer<typeof agentPhase>;
 
 /** What holds a job up. `untilMs`: wall clock, milliseconds since 1970; null = nobody knows. */
 export const waiting = z.object({
-  reason: z.enum(["bandwidth", "throttled", "unreachable", "disk_full", "locked", "next_pass"]),
+  reason: z.enum([
+    "bandwidth",
+    "throttled",
+    "unreachable",
+    "disk_full",
+    "locked",
+    "next_pass",
+    "authorization",
+  ]),
   /** Of `bandwidth`: the limit that holds, which may be another job's. */
   megabitsPerSecond: z.number().nullable().optional(),
   untilMs: z.int().nullable(),
@@ -131,7 +139,13 @@ export const jobEvent = z.object({
   epoch,
   at: z.iso.datetime(),
   event: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("phase"), phase: agentPhase, totals: jobTotals }),
+    z.object({
+      kind: z.literal("phase"),
+      phase: agentPhase,
+      totals: jobTotals,
+      /** From `ready` on, what the scan of this pass found; absent from agents that do not say it yet. */
+      preview: jobPreview.optional(),
+    }),
     z.object({
       kind: z.literal("files_failed"),
       /** Number of the first of them within the epoch, from 0, so that a repeat is known as one. */

@@ -5,7 +5,7 @@
  * {@link systemDb} is the door for the few questions that come before there is an organization: who does this session,
  * this code, this sign-in token belong to. `worker/db/identity.ts` and `worker/db/sweep.ts` alone may use it.
  */
-import { and, eq, type SQL } from "drizzle-orm";
+import { and, eq, getTableColumns, sql, type SQL } from "drizzle-orm";
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import type { BatchItem, BatchResponse } from "drizzle-orm/batch";
 import type { SelectResultFields } from "drizzle-orm/query-builders/select.types";
@@ -70,6 +70,26 @@ export class ScopedDb {
   ): Write {
     const insert = this.#db.insert(table).values({ ...row, orgId: this.orgId } as Table["$inferInsert"]);
     return options === undefined ? insert : insert.onConflictDoNothing();
+  }
+
+  /** Makes a row only if the write right before it in the same batch changed something. */
+  insertIfChanged<Table extends OrgTable>(table: Table, row: Required<NewRow<Table>>): Write {
+    // `changes()` is of the statement that was carried out last, and those of a batch are carried out one by one.
+    return this.insertIf(table, row, sql`changes() > 0`);
+  }
+
+  /** Makes a row only if a condition holds in that moment; the condition names the organization itself. */
+  insertIf<Table extends OrgTable>(table: Table, row: NewRow<Table>, condition: SQL): Write {
+    const values: Record<string, unknown> = { ...row, orgId: this.orgId };
+    // In the order in which drizzle names the columns, which leaves out computed ones.
+    const columns = Object.entries(getTableColumns(table)).filter(([, column]) => !column.generated);
+    const params = columns.map(([name, column]) => sql.param(values[name] ?? null, column));
+    return this.#db.insert(table).select(sql`select ${sql.join(params, sql`, `)} where ${condition}`);
+  }
+
+  /** Removes the rows for which `where` holds. */
+  delete(table: OrgTable, where: SQL): Write {
+    return this.#db.delete(table).where(and(eq(table.orgId, this.orgId), where));
   }
 
   /** Changes the rows for which `where` holds; the batch's result tells how many. */

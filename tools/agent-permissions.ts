@@ -4,7 +4,7 @@
  * A heap that grows in small steps: an agent is a guest on its machine, and what it throws away (pages of listings, lines of
  * the journal) is large and short-lived. Without it an upload of many small files takes 80 MB more, at the same speed.
  */
-export const AGENT_V8_FLAGS = "--v8-flags=--heap-growing-percent=50,--max-semi-space-size=4,--expose-gc";
+export const AGENT_V8_FLAGS = "--v8-flags=--heap-growing-percent=20,--max-semi-space-size=4,--expose-gc";
 
 /**
  * What the agent may do: talk to the network, read (the sources are chosen in the dashboard), write (its state folder can be

@@ -39,9 +39,19 @@ const STEPS: readonly Step[] = [
   check("types: agent", DENO, ["check", "agent"]),
   check("lint", NODE, [commandFile("oxlint", "oxlint"), "--type-aware", "--deny-warnings"]),
   check("build: dashboard", NODE, [commandFile("vite", "vite"), "build", "--logLevel", "warn"]),
+  // As it would be deployed, with everything but the upload; asks nothing of the outside.
+  check("build: Worker", NODE, [
+    commandFile("wrangler", "wrangler"),
+    "deploy",
+    "--dry-run",
+    "--env",
+    "production",
+    "--outdir",
+    join(RESULTS, "worker"),
+  ]),
   vitest("unit", 3 * MINUTE_MS),
   denoTest(),
-  vitest("contract", 5 * MINUTE_MS),
+  vitest("contract", 10 * MINUTE_MS),
   vitest("e2e", 12 * MINUTE_MS),
 ];
 

@@ -19,6 +19,7 @@ import type {
   RegistrationCodeMade,
 } from "../schema/api.ts";
 import { isFinal } from "../schema/job.ts";
+import { startMicrosoft } from "./emulators/microsoft.ts";
 import { startAgent, type AgentProcess } from "./stack/agent-process.ts";
 import { ApiClient } from "./stack/api-client.ts";
 import { startAzurite } from "./stack/azurite.ts";
@@ -85,13 +86,14 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
   await build({ logLevel: "error" });
 
   const storage = options.storage ?? (await startStorage(options.dataDir));
+  const microsoft = await startSignIn(options, storage);
   say("Starting the control plane …");
   if (options.port !== null) await requirePort(options.port, "the control plane");
   const port = options.port ?? (await findPort(PORT_DEFAULT));
   const controlPlane = await startControlPlane({
     dataDir: join(options.dataDir, "control-plane"),
     port,
-    secrets,
+    secrets: { ...secrets, ...microsoft },
   });
   running.push(controlPlane);
   const { url } = controlPlane;
@@ -108,7 +110,9 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
       "To migrate a folder: npm start -- <folder>, or create a client, a project and a job in the dashboard.",
     );
     if (options.storage === null)
-      say(`To connect the local storage emulator, use this connection string:\n  ${storage}`);
+      say(
+        `To connect the local storage emulator, sign in with Microsoft (an emulator of it, which forgets everybody at its end), or use this connection string:\n  ${storage}`,
+      );
     say("Ctrl-C stops everything.");
     return await interrupted;
   }
@@ -122,13 +126,35 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
 async function startStorage(dataDir: string): Promise<string> {
   say("Starting the storage emulator …");
   // The port is part of the connection that is stored, so it stays the same from start to start.
-  const file = join(dataDir, "azurite-port");
-  const wanted = existsSync(file) ? Number(readFileSync(file, "utf8")) : AZURITE_PORT_DEFAULT;
-  const port = await findPort(wanted);
-  writeFileSync(file, String(port));
+  const port = await keepPort(dataDir, "azurite-port", AZURITE_PORT_DEFAULT);
   const azurite = await startAzurite({ dataDir: join(dataDir, "azurite"), port });
   running.push(azurite);
   return azurite.connectionString;
+}
+
+/** Microsoft's sign-in in front of the local storage emulator. Somebody's own account needs somebody's own application. */
+async function startSignIn(options: Options, storage: string): Promise<Readonly<Record<string, string>>> {
+  if (options.storage !== null) return {};
+  // Its addresses are part of connections too.
+  const [directoryPort, blobPort] = [
+    await keepPort(options.dataDir, "microsoft-directory-port", AZURITE_PORT_DEFAULT + 10),
+    await keepPort(options.dataDir, "microsoft-blob-port", AZURITE_PORT_DEFAULT + 11),
+  ];
+  const endpoint = /BlobEndpoint=([^;]+)/.exec(storage)?.[1] ?? "";
+  const emulator = await startMicrosoft({
+    storage: async () => new URL(endpoint).origin,
+    directoryPort,
+    blobPort,
+  });
+  running.push(emulator);
+  return emulator.variables;
+}
+
+async function keepPort(dataDir: string, name: string, first: number): Promise<number> {
+  const file = join(dataDir, name);
+  const port = await findPort(existsSync(file) ? Number(readFileSync(file, "utf8")) : first);
+  writeFileSync(file, String(port));
+  return port;
 }
 
 /** Registers the agent with a code at the first start; later it goes on with what it has. */

@@ -1,6 +1,7 @@
 /** What every route finds in its Hono context, and the small things all routes do alike. */
 import type { Context } from "hono";
 import type * as z from "zod";
+import type { Use } from "../durable-objects/limit-book.ts";
 import { IDEMPOTENCY_HEADER, idempotencyKey } from "../schema/api.ts";
 import type { ScopedDb } from "../schema/scoped-db.ts";
 import type { Actor } from "./db/audit.ts";
@@ -11,8 +12,14 @@ import { invalid, notFound, parse } from "./problems.ts";
 export interface App {
   Bindings: Env;
   Variables: {
+    /** Set on all routes. */
+    requestId: string;
     /** Set on routes of users. */
     user: SignedIn;
+    /** Set where an organization's API key calls; `user` is then the person who made it, with the key's role. */
+    apiKeyId: string | undefined;
+    /** Set where calls are counted. */
+    rate: Use | undefined;
     /** Set on routes of agents. */
     agent: { readonly orgId: string; readonly agentId: string; readonly keyHash: string };
     /** Set on both: D1 as far as it belongs to the caller's organization. */
@@ -54,9 +61,11 @@ export function readIdempotencyKey(c: Context<App>): string | null {
   return key.data;
 }
 
-/** The signed-in user, as the audit log names them. */
-export function actorOf(c: Context<App>): Actor & { kind: "user"; id: string } {
-  return { kind: "user", id: c.get("user").userId, address: addressOf(c) };
+/** The signed-in user, or the API key that calls, as the audit log names them. */
+export function actorOf(c: Context<App>): Actor & { id: string } {
+  const actor = { id: c.get("user").userId, address: addressOf(c) };
+  const apiKeyId = c.get("apiKeyId");
+  return apiKeyId === undefined ? { ...actor, kind: "user" } : { ...actor, kind: "api_key", apiKeyId };
 }
 
 export function addressOf(c: Context<App>): string | null {

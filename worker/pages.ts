@@ -20,7 +20,12 @@ button, a.button { font: inherit; font-weight: 600; display: block; text-align: 
 type Content = ReturnType<typeof html>;
 
 /** Answers with a page. Values put into `content` by `html` are escaped. */
-export function page(c: Context<App>, status: 200 | 400 | 401 | 403 | 503, title: string, content: Content) {
+export function page(
+  c: Context<App>,
+  status: 200 | 400 | 401 | 403 | 429 | 503,
+  title: string,
+  content: Content,
+) {
   const nonce = crypto.randomUUID();
   // Some browsers check where a form's answer redirects to, so the way back to the dashboard must be `'self'` as well.
   c.header(

@@ -2,7 +2,8 @@
 import * as z from "zod";
 import type { ApiCode, ErrorBody } from "../schema/errors.ts";
 
-const STATUS = {
+/** With which status each code is answered. */
+export const STATUS = {
   VALIDATION_ERROR: 400,
   UNAUTHORIZED: 401,
   FORBIDDEN: 403,
@@ -10,9 +11,12 @@ const STATUS = {
   CONFLICT: 409,
   RATE_LIMIT_EXCEEDED: 429,
   REGISTRATION_REFUSED: 403,
+  AGENT_PENDING: 403,
   NO_AZURE_CONNECTION: 409,
   STORAGE_UNREACHABLE: 502,
   STORAGE_DENIED: 409,
+  // Not 404 or 409, by which an agent learns that its run is over: this one goes on when somebody has signed in again.
+  AZURE_AUTH_EXPIRED: 403,
   NOT_CONFIGURED: 503,
   INTERNAL_ERROR: 500,
 } as const satisfies Record<ApiCode, number>;

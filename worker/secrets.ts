@@ -52,6 +52,11 @@ export async function unseal(keys: string | undefined, place: SealedPlace, seale
   return decoder.decode(plain);
 }
 
+/** Whether it was sealed under the key that seals today. */
+export function isSealedUnderNewest(keys: string | undefined, sealed: string): boolean {
+  return sealed.startsWith(`${parseKeys(keys)[0][0]}.`);
+}
+
 /** 256 random bits, for cookies and keys. */
 export function randomToken(): string {
   return base64Url(crypto.getRandomValues(new Uint8Array(32)));

@@ -10,24 +10,37 @@ import type { Duplex } from "node:stream";
 import { SignJWT } from "jose";
 import { createTestHarness } from "wrangler";
 import type { Role } from "../../schema/api.ts";
+import { startMicrosoft, type MicrosoftEmulator } from "../../tools/emulators/microsoft.ts";
 import { QUIET_VARIABLES, ROOT } from "../../tools/environment.ts";
+import { recordingConfig, STATEMENTS_PATH } from "./statements.ts";
 import { startAzurite, type Azurite } from "../../tools/stack/azurite.ts";
 
 Object.assign(process.env, QUIET_VARIABLES);
 
 export const SSO_SECRET = "contract-sso-secret-0123456789-0123456789";
 export const DEV_HUB_SECRET = "contract-dev-hub-secret-0123456789-0123456789";
+/** The newest, and the one before it. */
+export const SECRETS_KEYS =
+  "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=,k0:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 const SECRETS = {
   PORTAL_SSO_SECRET: SSO_SECRET,
-  SECRETS_KEYS: "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+  SECRETS_KEYS,
   CODE_PEPPER: "contract-code-pepper-0123456789-0123456789",
   DEV_HUB_SECRET,
+  // Tests are faster than people.
+  SESSION_REQUESTS_PER_MINUTE: "100000",
+  LIVE_CHECK_SECONDS: "4",
 };
 
 /** As much of D1 as tests use to look behind the API. */
 export interface Database {
   prepare(sql: string): { bind(...values: unknown[]): Statement };
   batch(statements: Statement[]): Promise<{ results: unknown[] }[]>;
+}
+/** As much of R2. */
+export interface Bucket {
+  list(options: { prefix: string }): Promise<{ objects: { key: string; size: number }[] }>;
+  delete(key: string): Promise<void>;
 }
 interface Statement {
   first<Row>(): Promise<Row | null>;
@@ -39,10 +52,15 @@ export interface ControlPlane {
   /** `http://127.0.0.1:<port>`, without a slash. */
   readonly origin: string;
   readonly database: Database;
+  readonly manifests: Bucket;
   /** The cron that is run once a minute. */
-  sweep(): Promise<void>;
+  sweep(atMs?: number): Promise<void>;
+  /** All that the Worker has sent to D1 so far; none of a Worker that was built beforehand. */
+  statements(): Promise<string[]>;
   /** Takes an agent's object out of memory; its sockets stay. */
   hibernate(agentId: string): Promise<void>;
+  /** Every line the Worker and its objects have logged. */
+  logs(): string[];
   /** Rows of an agent's object's own SQLite. */
   objectRows(agentId: string, sql: string): Promise<unknown[]>;
 }
@@ -50,10 +68,20 @@ export interface ControlPlane {
 const shared = globalThis as {
   contractControlPlane?: Promise<ControlPlane>;
   contractAzurite?: Promise<Azurite>;
+  contractMicrosoft?: Promise<MicrosoftEmulator>;
 };
 
 export function controlPlane(): Promise<ControlPlane> {
-  return (shared.contractControlPlane ??= startControlPlane({ secrets: SECRETS }));
+  return (shared.contractControlPlane ??= microsoft().then(({ variables }) =>
+    startControlPlane({ secrets: { ...SECRETS, ...variables } }),
+  ));
+}
+
+/** Microsoft's sign-in, lists and Blob service, in front of {@link azurite}. */
+export function microsoft(): Promise<MicrosoftEmulator> {
+  return (shared.contractMicrosoft ??= startMicrosoft({
+    storage: async () => new URL((await azurite()).blobEndpoint).origin,
+  }));
 }
 
 export function azurite(): Promise<Azurite> {
@@ -64,6 +92,11 @@ async function startStorage(): Promise<Azurite> {
   const dataDir = mkdtempSync(join(tmpdir(), "contract-azurite-"));
   process.on("exit", () => rmSync(dataDir, { recursive: true, force: true }));
   return await startAzurite({ dataDir });
+}
+
+/** Of the Worker as it is, or of one that notes its statements where nothing speaks against it. */
+function configPath(env: string | undefined, bundle: string | undefined): string {
+  return env === undefined && bundle === undefined ? recordingConfig() : join(ROOT, "wrangler.toml");
 }
 
 export async function startControlPlane(options: {
@@ -78,21 +111,33 @@ export async function startControlPlane(options: {
     mkdirSync(join(ROOT, "dist/ui"), { recursive: true });
     writeFileSync(index, "<!doctype html><title>The One Migrate</title>");
   }
-  const server = createTestHarness({ workers: [{ configPath: join(ROOT, "wrangler.toml"), ...options }] });
+  // A Worker built beforehand, for tests that ask what these tests say of one that was tampered with.
+  const bundle = process.env["CONTRACT_BUNDLE"];
+  const built = bundle === undefined || options.env !== undefined ? {} : { prebuiltWorkerDir: bundle };
+  const server = createTestHarness({
+    workers: [{ configPath: configPath(options.env, bundle), ...built, ...options }],
+  });
   const { url } = await server.listen();
   const worker = server.getWorker();
   await worker.applyD1Migrations("DB");
   const database = (await worker.getEnv())["DB"] as Database;
+  const manifests = (await worker.getEnv())["MANIFESTS"] as Bucket;
   return {
     origin: url.origin,
     database,
-    async sweep() {
-      await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date() });
+    manifests,
+    async sweep(atMs = Date.now()) {
+      await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date(atMs) });
     },
+    logs: () => server.getLogs().map(({ message }) => message),
     hibernate: (name) => worker.evictDurableObject("AGENT", { name, webSockets: "hibernate" }),
     async objectRows(name, sql) {
       const storage = await worker.getDurableObjectStorage("AGENT", { name });
       return await storage.exec(sql);
+    },
+    async statements() {
+      const answer = await worker.fetch(STATEMENTS_PATH);
+      return answer.ok ? ((await answer.json()) as string[]) : [];
     },
     fetch: async (path, init) => (await worker.fetch(path, init as never)) as unknown as Response,
     close: () => server.close(),
@@ -105,13 +150,19 @@ export async function startControlPlane(options: {
 export class Browser {
   readonly origin: string;
   readonly cookies = new Map<string, string>();
+  /** Its own, as everybody has one. */
+  readonly address = randomAddress();
 
   constructor(origin: string) {
     this.origin = origin;
   }
 
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = new Headers({ origin: this.origin, "sec-fetch-site": "same-origin" });
+    const headers = new Headers({
+      origin: this.origin,
+      "sec-fetch-site": "same-origin",
+      "cf-connecting-ip": this.address,
+    });
     if (this.cookies.size > 0) headers.set("cookie", this.cookieHeader);
     for (const [name, value] of new Headers(init.headers)) headers.set(name, value);
     const response = await fetch(this.origin + path, { ...init, headers, redirect: "manual" });
@@ -141,7 +192,8 @@ export class Browser {
         : { body: JSON.stringify(body), headers: { "content-type": "application/json", ...headers } };
     const response = await this.fetch(path, { method, headers, ...sent });
     const text = await response.text();
-    return { status: response.status, text, body: text === "" ? null : JSON.parse(text) };
+    const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+    return { status: response.status, text, body: isJson ? JSON.parse(text) : null };
   }
 
   async get<Body>(path: string): Promise<Body> {
@@ -170,6 +222,12 @@ function expectOk(answer: Answer): unknown {
 }
 
 export type Claims = Record<string, unknown>;
+
+/** Of the range that is set aside for benchmarks (RFC 2544). */
+export function randomAddress(): string {
+  const [a = 0, b = 0, c = 0] = crypto.getRandomValues(new Uint8Array(3));
+  return `198.${18 + (a % 2)}.${b}.${c}`;
+}
 
 export function unique(): string {
   return crypto.randomUUID().slice(0, 13);
@@ -216,9 +274,14 @@ export interface Organization {
   readonly container: string;
   readonly projectId: string;
   readonly openCodeId: string;
+  readonly apiKeyId: string;
   readonly agentId: string;
   readonly agentKey: string;
   readonly jobId: string;
+  /** The owner's. */
+  readonly sessionId: string;
+  /** A sign-in with Microsoft that the owner has begun. */
+  readonly consentId: string;
 }
 
 export const ROLES = ["viewer", "member", "admin", "owner"] as const;
@@ -251,8 +314,11 @@ export async function makeOrganization(): Promise<Organization> {
     storage: { connectionId: connection.id, container },
   });
   const open = await owner.post<{ id: string }>("/api/registration-codes", { label: `code ${canary}` });
+  const apiKey = await owner.post<{ id: string }>("/api/api-keys", { name: `key ${canary}`, role: "viewer" });
   const agent = await registerAgent(owner, `agent ${canary}`);
   const job = await makeJob(owner, { projectId: project.id, agentId: agent.agentId, name: `job ${canary}` });
+  const consent = await owner.post<{ id: string }>("/api/azure/consents", {});
+  const sessions = await owner.get<{ items: { id: string }[] }>("/api/sessions");
   await database
     .prepare("insert into job_failures values (?, ?, 1, 0, ?, 'source_denied', 'denied')")
     .bind(organization.id, job.id, `failed ${canary}`)
@@ -267,9 +333,12 @@ export async function makeOrganization(): Promise<Organization> {
     container,
     projectId: project.id,
     openCodeId: open.id,
+    apiKeyId: apiKey.id,
     agentId: agent.agentId,
     agentKey: agent.key,
     jobId: job.id,
+    sessionId: sessions.items[0]?.id ?? "",
+    consentId: consent.id,
   };
 }
 
@@ -297,6 +366,8 @@ export async function makeJob(
     name: "First pass",
     type: "migrate_files",
     source: { kind: "local", path: "/srv/files" },
+    // No two jobs that are not finished may write to one place.
+    destination: { prefix: unique() },
     ...job,
   });
 }
@@ -311,7 +382,10 @@ export const MACHINE = { host: "fs01", os: "linux", arch: "x86_64", version: "0.
 
 /** A call without cookies and without an origin, as agents make them. */
 export async function asMachine(method: string, path: string, body?: unknown, key?: string): Promise<Answer> {
-  const headers: Record<string, string> = { "content-type": "application/json" };
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    "cf-connecting-ip": randomAddress(),
+  };
   if (key !== undefined) headers["authorization"] = `Bearer ${key}`;
   const { origin } = await controlPlane();
   const response = await fetch(origin + path, {
@@ -321,7 +395,8 @@ export async function asMachine(method: string, path: string, body?: unknown, ke
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   const text = await response.text();
-  return { status: response.status, text, body: text === "" ? null : JSON.parse(text) };
+  const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+  return { status: response.status, text, body: isJson ? JSON.parse(text) : null };
 }
 
 // --- sockets ---

@@ -11,6 +11,7 @@ import {
   controlPlane,
   makeOrganization,
   ROLES,
+  unique,
   upgrade,
   type Answer,
   type ControlPlane,
@@ -44,8 +45,13 @@ const IDS: Readonly<Record<string, (of: Organization) => string>> = {
   "storage-connections": (of) => of.connectionId,
   projects: (of) => of.projectId,
   "registration-codes": (of) => of.openCodeId,
+  "api-keys": (of) => of.apiKeyId,
   agents: (of) => of.agentId,
   jobs: (of) => of.jobId,
+  sessions: (of) => of.sessionId,
+  // Below the agents' own routes, too, an id is a job's.
+  agent: (of) => of.jobId,
+  azure: (of) => of.consentId,
 };
 
 /** A body each route takes, with references into an organization. */
@@ -60,6 +66,8 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
     name: "Project",
     storage: { connectionId: of.connectionId, container: of.container },
   }),
+  "POST /api/azure/consents": (of) => ({ connectionId: of.connectionId }),
+  "POST /api/azure/consents/:id/connection": () => ({ name: "x", account: "devstoreaccount1" }),
   "PATCH /api/projects/:id": (of) => ({
     name: "Renamed",
     bandwidthSchedule: { timeZone: "UTC", windows: [], outsideMbps: 5 },
@@ -68,6 +76,10 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
   "POST /api/registration-codes": () => ({ label: null }),
   "PATCH /api/registration-codes/:id": () => ({ label: "Renamed" }),
   "POST /api/registration-codes/:id/revoke": () => undefined,
+  "POST /api/api-keys": () => ({ name: "Key", role: "viewer" }),
+  "POST /api/api-keys/:id/revoke": () => undefined,
+  "POST /api/agents/:id/approve": () => undefined,
+  "POST /api/agents/:id/refuse": () => undefined,
   "PATCH /api/agents/:id": (of) => ({ name: "Renamed", clientId: of.clientId }),
   "POST /api/agents/:id/revoke": () => undefined,
   "POST /api/jobs": (of) => ({
@@ -76,15 +88,27 @@ const BODIES: Readonly<Record<string, (of: Organization) => unknown>> = {
     name: "Job",
     type: "migrate_files",
     source: { kind: "local", path: "/srv" },
+    destination: { prefix: unique() },
   }),
-  "PATCH /api/jobs/:id": () => ({ name: "Renamed", bandwidthMbps: 5 }),
+  "PATCH /api/jobs/:id": (of) => ({ name: "Renamed", bandwidthMbps: 5, agentId: of.agentId }),
   "POST /api/jobs/:id/pause": () => undefined,
   "POST /api/jobs/:id/resume": () => undefined,
   "POST /api/jobs/:id/cancel": () => undefined,
   "POST /api/jobs/:id/finish": () => undefined,
-  "POST /api/jobs/:id/retry": () => undefined,
+  "POST /api/jobs/:id/retry": () => ({ only: "failed" }),
+  "POST /api/jobs/:id/duplicate": (of) => ({
+    agentId: of.agentId,
+    name: "Copy",
+    destination: { prefix: unique() },
+  }),
+  "POST /api/projects/:id/cancel": () => undefined,
+  "POST /api/projects/:id/reopen": () => undefined,
   "POST /api/agent/register": () => undefined,
   "POST /api/agent/grants": (of) => ({ jobId: of.jobId, epoch: 1 }),
+  "PUT /api/agent/jobs/:id/manifest": () => undefined,
+  "POST /api/agent/jobs/:id/manifest": () => undefined,
+  "POST /api/sessions/:id/revoke": () => undefined,
+  "POST /api/sessions/revoke-others": () => undefined,
   "POST /sso": () => undefined,
   "POST /dev/hub": () => undefined,
 };
@@ -98,14 +122,19 @@ function missing(of: Organization): Organization {
     connectionId: none(of.connectionId),
     projectId: none(of.projectId),
     openCodeId: none(of.openCodeId),
+    apiKeyId: none(of.apiKeyId),
     agentId: none(of.agentId),
     jobId: none(of.jobId),
+    sessionId: none(of.sessionId),
+    consentId: none(of.consentId),
   };
 }
 
 function pathOf({ path, key }: Route, of: Organization): string {
   if (!path.includes(":")) return path;
-  const id = IDS[path.split("/")[2] ?? ""];
+  const parts = path.split("/");
+  // Of an agent's routes it is what stands right before it.
+  const id = IDS[parts[2] ?? ""] ?? IDS[parts[parts.indexOf(":id") - 1] ?? ""];
   if (id === undefined || !/^[^:]*:id[^:]*$/.test(path))
     throw new Error(`Tell this test what the id in "${key}" is`);
   return path.replace(":id", id(of));
@@ -139,12 +168,27 @@ const TABLES = [
   "jobs",
   "job_failures",
   "audit_log",
+  "api_keys",
+  "job_usage",
+  "manifests",
+  "oauth_states",
+  "outbox",
+  "webhooks",
 ];
+/** Tables that not every organization of these tests has a row in. */
+const SPARSE = ["agent_keys", "api_keys", "job_usage", "manifests", "oauth_states", "outbox", "webhooks"];
+/** Without what reading writes: the chain of the audit log, that an export was taken, and when a key was used last. */
+const WITHOUT_TRACES: Readonly<Record<string, string>> = {
+  audit_log:
+    "select id, at, actor_id, action, object_id, details from audit_log where action <> 'audit.exported' and org_id = ? order by id",
+  api_keys:
+    "select id, name, key_hash, role, expires_at, revoked_at from api_keys where org_id = ? order by id",
+};
 
 /** Everything the database holds of an organization. */
 async function everythingOf(orgId: string): Promise<Record<string, unknown[]>> {
   const asked = TABLES.map((table) =>
-    plane.database.prepare(`select * from ${table} where org_id = ?`).bind(orgId),
+    plane.database.prepare(WITHOUT_TRACES[table] ?? `select * from ${table} where org_id = ?`).bind(orgId),
   );
   const answers = await plane.database.batch(asked);
   return Object.fromEntries(TABLES.map((table, index) => [table, answers[index]?.results ?? []]));
@@ -159,7 +203,7 @@ describe("organizations", () => {
     // A session is touched by using it.
     expect(results.map(({ name }) => name).sort()).toEqual([...TABLES, "sessions"].sort());
     for (const [table, rows] of Object.entries(await everythingOf(theirs.orgId))) {
-      if (table !== "agent_keys") expect(rows.length, table).toBeGreaterThan(0);
+      if (!SPARSE.includes(table)) expect(rows.length, table).toBeGreaterThan(0);
     }
   });
 
@@ -189,7 +233,9 @@ describe("organizations", () => {
       ]) {
         expect(text).not.toContain(id);
       }
-      if (route.path !== "/api/overview") expect(text).toContain(ours.canary);
+      // Counts, and the audit log, have no names.
+      const nameless = ["/api/overview", "/api/audit", "/api/audit/export"];
+      if (!nameless.includes(route.path)) expect(text).toContain(ours.canary);
     });
   }
 
@@ -226,10 +272,13 @@ describe("organizations", () => {
   const REFERENCES = [
     ["POST /api/projects", "clientId"],
     ["POST /api/projects", "connectionId"],
+    ["POST /api/azure/consents", "connectionId"],
     ["PATCH /api/projects/:id", "connectionId"],
     ["PATCH /api/agents/:id", "clientId"],
     ["POST /api/jobs", "projectId"],
     ["POST /api/jobs", "agentId"],
+    ["PATCH /api/jobs/:id", "agentId"],
+    ["POST /api/jobs/:id/duplicate", "agentId"],
   ] as const;
 
   test.each(REFERENCES)(
@@ -386,6 +435,133 @@ describe("roles", () => {
       const { status, body } = await ours.people.owner.json(method, path);
       expect([path, status, body]).toMatchObject([path, 404, { code: "NOT_FOUND" }]);
     }
+  });
+});
+
+describe("the matrix", () => {
+  const PRINCIPALS = [
+    "our owner",
+    "our admin",
+    "our member",
+    "our viewer",
+    "their owner",
+    "our agent",
+    "their agent",
+    "our API key",
+    "their API key",
+    "nobody",
+  ] as const;
+  type Principal = (typeof PRINCIPALS)[number];
+  type Outcome = "in" | "hidden" | "forbidden" | "unknown";
+  const keys = new Map<Principal, string>();
+  let cells = 0;
+
+  beforeAll(async () => {
+    for (const [principal, of] of [
+      ["our API key", ours],
+      ["their API key", theirs],
+    ] as const) {
+      const body = { name: "Matrix", role: "admin" };
+      keys.set(principal, (await of.people.owner.post<{ key: string }>("/api/api-keys", body)).key);
+    }
+    keys.set("our agent", ours.agentKey);
+    keys.set("their agent", theirs.agentKey);
+  });
+
+  /** What the policy table and the organization of whoever asks say, written down once more and without the Worker's code. */
+  function expected({ key, path, policy }: Route, principal: Principal): Outcome {
+    const forPeople = /^\w+ \/api\/(sessions?|api-keys|azure)(\/|$)|^GET \/api\/live$/.test(key);
+    const least = ROLES.findIndex((role) => role === policy);
+    const foreign = path.includes(":id") ? "hidden" : "in";
+    switch (principal) {
+      case "our owner":
+      case "our admin":
+      case "our member":
+      case "our viewer":
+        if (policy === "agent") return "unknown";
+        return ROLES.findIndex((role) => principal === `our ${role}`) >= least ? "in" : "forbidden";
+      case "their owner":
+        return policy === "agent" ? "unknown" : foreign;
+      case "our agent":
+        return policy === "agent" ? "in" : "unknown";
+      case "their agent":
+        // All but the session are about a job, which is another agent's.
+        if (policy !== "agent") return "unknown";
+        return key === "GET /api/agent/session" ? "in" : "hidden";
+      case "our API key":
+      case "their API key":
+        if (policy === "agent") return "unknown";
+        if (forPeople || ROLES.indexOf("admin") < least) return "forbidden";
+        return principal === "our API key" ? "in" : foreign;
+      case "nobody":
+        return "unknown";
+    }
+  }
+
+  /** What some routes have to be asked with before they look whose thing it is. */
+  const DIGEST = "0".repeat(64);
+  const QUERIES: Readonly<Record<string, string>> = {
+    "GET /api/agent/jobs/:id/manifest": "?epoch=1",
+    "PUT /api/agent/jobs/:id/manifest": `?epoch=1&part=${DIGEST}`,
+    "GET /api/agent/jobs/:id/only": "?epoch=1",
+  };
+  const MATRIX_BODIES: Readonly<Record<string, unknown>> = {
+    "POST /api/agent/jobs/:id/manifest": { epoch: 1, sha256: DIGEST, rows: 0, parts: [DIGEST] },
+  };
+
+  /** Ours by right ask for what is not there, so that they change nothing; all others ask for what is ours. */
+  async function asked(route: Route, principal: Principal): Promise<Answer> {
+    const isIn = expected(route, principal) === "in";
+    const idsOf = isIn && principal.startsWith("our ") ? missing(ours) : ours;
+    // A body is only sent where it is refused, or names nothing that is there.
+    const isEmpty = isIn && route.policy !== "agent";
+    const body = isEmpty ? undefined : (MATRIX_BODIES[route.key] ?? bodyOf(route, idsOf));
+    const path = pathOf(route, idsOf) + (QUERIES[route.key] ?? "");
+    const key = keys.get(principal);
+    if (key !== undefined) return await asMachine(route.method, path, body, key);
+    if (principal === "nobody") return await new Browser(plane.origin).json(route.method, path, body);
+    const browser = principal === "their owner" ? theirs.people.owner : ours.people[roleOf(principal)];
+    return await browser.json(route.method, path, body);
+  }
+
+  function roleOf(principal: Principal): (typeof ROLES)[number] {
+    return ROLES.find((role) => principal === `our ${role}`) ?? "viewer";
+  }
+
+  function outcomeOf({ status }: Answer): Outcome {
+    if (status === 401) return "unknown";
+    if (status === 403) return "forbidden";
+    return status === 404 ? "hidden" : "in";
+  }
+
+  for (const route of ROUTES.filter(({ policy }) => policy !== "public")) {
+    test(`[C1, C2] ${route.key}: each of ten principals gets what is theirs, and nothing of ours is changed or told`, async () => {
+      const before = await everythingOf(ours.orgId);
+      const wrong: string[] = [];
+      for (const principal of PRINCIPALS) {
+        // Signing out would end the test's own session; what may be asked without an id is asked elsewhere.
+        if (route.method === "DELETE" && principal !== "nobody") continue;
+        const answer = await asked(route, principal);
+        const outcome = expected(route, principal);
+        // What is let in asks for nothing that is there: whether it is found is not the question.
+        const isRight =
+          outcome === "in" ? ["in", "hidden"].includes(outcomeOf(answer)) : outcomeOf(answer) === outcome;
+        if (!isRight || answer.status >= 500) wrong.push(`${principal}: ${answer.status}, not ${outcome}`);
+        const isOther = principal.startsWith("their") || principal === "nobody";
+        if (isOther && [ours.canary, ours.orgId].some((text) => answer.text.includes(text)))
+          wrong.push(`${principal} is told of ours`);
+        cells++;
+      }
+      expect(wrong).toEqual([]);
+      expect(await everythingOf(ours.orgId)).toEqual(before);
+    });
+  }
+
+  test("[C2] the matrix has a cell for every route that is not public and every principal", () => {
+    const routes = ROUTES.filter(({ policy }) => policy !== "public");
+    const left = routes.filter(({ method }) => method === "DELETE").length * (PRINCIPALS.length - 1);
+    expect(cells).toBe(routes.length * PRINCIPALS.length - left);
+    console.log(`${cells} cells of the access matrix`);
   });
 });
 

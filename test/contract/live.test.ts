@@ -736,6 +736,76 @@ describe("what is written", () => {
     expect(await jobRow(jobId)).toMatchObject({ status: "paused" });
   });
 
+  test("[L14] what the scan found is there from its end on, and goes with the next scan and the next run", async () => {
+    const { agent, jobId } = await running();
+    const preview = {
+      files: 12_034,
+      bytes: 3_100_000_000,
+      mapped: 2,
+      filtered: 120,
+      links: 3,
+      special: 0,
+      refused: 1,
+      tooLarge: 0,
+      unreadable: 1,
+    };
+    const shown = async () => (await owner.get<{ preview: unknown }>(`/api/jobs/${jobId}`)).preview;
+    const say = async (eventSeq: number, name: "scanning" | "running" | "paused", more: object = {}) => {
+      const event = { kind: "phase" as const, phase: name, totals: TOTALS, ...more };
+      agent.say(phase(jobId, eventSeq, name, { event }));
+      await agent.hear("ack", (ack) => ack.eventSeq === eventSeq);
+    };
+    expect(await shown(), "an agent that does not say it").toBeNull();
+    await say(2, "running", { preview });
+    expect(await shown()).toEqual(preview);
+    const { items } = await owner.get<{ items: { id: string; preview: unknown }[] }>("/api/jobs");
+    expect(items.find(({ id }) => id === jobId)?.preview).toEqual(preview);
+    await say(3, "paused");
+    expect(await shown()).toEqual(preview);
+    await say(4, "scanning");
+    expect(await shown()).toBeNull();
+    await say(5, "running", { preview });
+    agent.say(result(jobId, 6, "failed"));
+    await agent.hear("ack", (ack) => ack.eventSeq === 6);
+    expect(await shown(), "the report is read beside it").toEqual(preview);
+    await owner.post(`/api/jobs/${jobId}/retry`);
+    expect(await shown()).toBeNull();
+  });
+
+  test("[L14] notes and what became of the source are in the job's report, also those that are not known yet", async () => {
+    const { agent, jobId } = await running();
+    const report = {
+      notes: [
+        { code: "source_empty" },
+        { code: "early_deletion", count: 4 },
+        { code: "of_next_year", count: 1 },
+      ],
+      removal: {
+        files: 3,
+        bytes: 30,
+        dryRun: false,
+        filesPurged: 1,
+        filesKept: 1,
+        stays: { changed_since_upload: 2, of_next_year: 1 },
+      },
+    };
+    const whole = result(jobId, 2, "completed");
+    agent.say(whole.type === "result" ? { ...whole, report: { ...whole.report, ...report } } : whole);
+    await agent.hear("ack", (ack) => ack.eventSeq === 2);
+    expect(await owner.get(`/api/jobs/${jobId}`)).toMatchObject({ status: "completed", report });
+  });
+
+  test("[L14] a report of an agent that knows of no notes is stored and answered as it is", async () => {
+    const { agent, jobId } = await running();
+    agent.say(result(jobId, 2, "completed"));
+    await agent.hear("ack", (ack) => ack.eventSeq === 2);
+    const { report, preview } = await owner.get<{ report: object; preview: unknown }>(`/api/jobs/${jobId}`);
+    expect(preview).toBeNull();
+    expect(report).toMatchObject({ outcome: "completed" });
+    expect(report).not.toHaveProperty("notes");
+    expect(report).not.toHaveProperty("removal");
+  });
+
   test("[L2] of all failures the first thousand are kept, each once", async () => {
     const { agent, jobId } = await running();
     let eventSeq = 2;

@@ -9,6 +9,8 @@ export const EMULATOR_ACCOUNT = "devstoreaccount1";
 export const EMULATOR_KEY =
   "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
+/** The one every emulator has, and the one with folders that `tools/emulators/microsoft.ts` shows; by the same key. */
+const ACCOUNTS = [EMULATOR_ACCOUNT, "emulatedlake"].map((account) => `${account}:${EMULATOR_KEY}`).join(";");
 const START_LIMIT_MS = 60_000;
 
 export interface Azurite {
@@ -34,6 +36,7 @@ export async function startAzurite(options: { dataDir: string; port?: number }):
       "--location",
       options.dataDir,
     ],
+    environment: { AZURITE_ACCOUNTS: ACCOUNTS },
     logFile: join(options.dataDir, "azurite.log"),
   });
   const blobEndpoint = await waitFor(

@@ -3,6 +3,7 @@
  * checksum lets us refuse nonsense before any object is woken. Only its SHA-256 is kept, at the agent's object.
  */
 import { randomToken } from "../secrets.ts";
+import { crc32 } from "./checksum.ts";
 
 const FORM = /^mig_agt1_(agt_[0-9a-hjkmnp-tv-z]{26})_[A-Za-z0-9_-]{43}$/;
 
@@ -17,14 +18,4 @@ export function agentOfKey(key: string): string | null {
   const text = key.slice(0, end);
   if (crc32(text) !== key.slice(end + 1)) return null;
   return FORM.exec(text)?.[1] ?? null;
-}
-
-/** CRC-32 (ISO 3309) as eight hex digits. */
-function crc32(text: string): string {
-  let crc = 0xffff_ffff;
-  for (const character of text) {
-    crc ^= character.charCodeAt(0) & 0xff;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb8_8320 : crc >>> 1;
-  }
-  return ((crc ^ 0xffff_ffff) >>> 0).toString(16).padStart(8, "0");
 }

@@ -2,8 +2,14 @@ import { SignJWT, UnsecuredJWT } from "jose";
 import { describe, expect, test } from "vitest";
 import { base64 } from "../secrets.ts";
 import { REFUSAL_STATUS, TokenRefused, verifyHubToken, type Refusal } from "./hub-token.ts";
+import { hubTrust, type HubTrust } from "./hub-trust.ts";
 
 const SECRET = "a-secret-that-only-the-hub-and-we-know-0123456789";
+const noKeySet = () => {
+  throw new Error("There is no key set here");
+};
+const trustIn = (secret: string): HubTrust | null =>
+  hubTrust({ ENVIRONMENT: "production", PORTAL_SSO_SECRET: secret }, noKeySet);
 const NOW_MS = Date.parse("2026-11-22T10:00:00Z");
 const NOW_S = NOW_MS / 1000;
 
@@ -42,7 +48,7 @@ const encode = (value: unknown) =>
 
 async function refusalOf(token: string, secret: string = SECRET): Promise<Refusal | null> {
   try {
-    await verifyHubToken(token, secret, NOW_MS);
+    await verifyHubToken(token, trustIn(secret), NOW_MS);
     return null;
   } catch (error) {
     if (error instanceof TokenRefused) return error.reason;
@@ -52,7 +58,7 @@ async function refusalOf(token: string, secret: string = SECRET): Promise<Refusa
 
 describe("good tokens", () => {
   test("[S1] a good token tells who signs in, and for which organization", async () => {
-    expect(await verifyHubToken(await sign(GOOD), SECRET, NOW_MS)).toEqual({
+    expect(await verifyHubToken(await sign(GOOD), trustIn(SECRET), NOW_MS)).toEqual({
       issuer: "the-one-hub",
       jti: GOOD.jti,
       hubUserId: "hub-user-1",
@@ -87,7 +93,9 @@ describe("good tokens", () => {
     ["an end that is not reached", { exp: NOW_S + 70 }, {}],
     ["a claim nobody knows", { plan: "gold" }, {}],
   ])("[S1] a token with %s is accepted", async (_what, change: Claims, expected) => {
-    expect(await verifyHubToken(await sign({ ...GOOD, ...change }), SECRET, NOW_MS)).toMatchObject(expected);
+    expect(await verifyHubToken(await sign({ ...GOOD, ...change }), trustIn(SECRET), NOW_MS)).toMatchObject(
+      expected,
+    );
   });
 
   test("[S1] a header that says JWT, in any case, is accepted", async () => {
@@ -105,7 +113,9 @@ describe("good tokens", () => {
     ["__proto__", "viewer"],
     ["", "viewer"],
   ])("[S4] the Hub's role %s is our role %s", async (orgRole, role) => {
-    expect(await verifyHubToken(await sign({ ...GOOD, orgRole }), SECRET, NOW_MS)).toMatchObject({ role });
+    expect(await verifyHubToken(await sign({ ...GOOD, orgRole }), trustIn(SECRET), NOW_MS)).toMatchObject({
+      role,
+    });
   });
 });
 
@@ -219,7 +229,7 @@ describe("bad tokens", () => {
     for (const secret of ["", "x".repeat(31)]) {
       expect(await refusalOf(await sign(GOOD), secret)).toBe("not_configured");
     }
-    await expect(verifyHubToken(await sign(GOOD), undefined, NOW_MS)).rejects.toMatchObject({
+    await expect(verifyHubToken(await sign(GOOD), null, NOW_MS)).rejects.toMatchObject({
       reason: "not_configured",
     });
   });

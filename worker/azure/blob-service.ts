@@ -1,18 +1,19 @@
 /**
  * The little the control plane itself asks the Blob service: which containers are there, is this credential any good, make
- * a container. With the account's key by the Shared Key scheme, with a SAS by its query. Bytes of files never pass here.
+ * a container. With the account's key by the Shared Key scheme, with a SAS by its query, with an access token as the bearer.
+ * Bytes of files never pass here.
  */
 import { base64, fromBase64, hmacSha256 } from "../secrets.ts";
-import type { StorageAccount } from "./storage-account.ts";
+import type { StorageAccount, StorageSecret } from "./storage-account.ts";
 
 export const API_VERSION = "2023-11-03";
 const LIMIT_MS = 10_000;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
-/** `reason` tells apart what a person can do about it. */
+/** `reason` tells apart what a person can do about it; `token`: the access token is not taken, another one may be. */
 export class BlobServiceError extends Error {
   override readonly name = "BlobServiceError";
-  readonly reason: "unreachable" | "denied" | "missing" | "other";
+  readonly reason: "unreachable" | "denied" | "token" | "missing" | "other";
   constructor(reason: BlobServiceError["reason"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.reason = reason;
@@ -22,57 +23,67 @@ export class BlobServiceError extends Error {
 /** The account's containers (the first 5,000), or the one a SAS opens, after it has proved to be there. */
 export async function listContainers(account: StorageAccount): Promise<string[]> {
   if (account.container !== null) {
-    await ask(account, "GET", `/${account.container}`, {
-      restype: "container",
-      comp: "list",
-      maxresults: "1",
-    });
+    const query = { restype: "container", comp: "list", maxresults: "1" };
+    await askBlobService(account, { method: "GET", path: `/${account.container}`, query });
     return [account.container];
   }
-  const xml = await ask(account, "GET", "/", { comp: "list" });
+  const xml = await askBlobService(account, { method: "GET", path: "/", query: { comp: "list" } });
   return Array.from(xml.matchAll(/<Container><Name>([a-z0-9$-]+)<\/Name>/g), (match) => match[1] as string);
 }
 
 /** Makes a container; one that is there already is fine. */
 export async function createContainer(account: StorageAccount, name: string): Promise<void> {
-  await ask(account, "PUT", `/${name}`, { restype: "container" }, ["ContainerAlreadyExists"]);
+  const fine = ["ContainerAlreadyExists"];
+  await askBlobService(account, { method: "PUT", path: `/${name}`, query: { restype: "container" }, fine });
 }
 
-async function ask(
+/** One request, and the text of its answer. `fine`: codes of refusals that are none. Throws {@link BlobServiceError}. */
+export async function askBlobService(
   account: StorageAccount,
-  method: "GET" | "PUT",
-  path: string,
-  query: Record<string, string>,
-  fine: readonly string[] = [],
+  request: {
+    readonly method: "GET" | "PUT" | "POST";
+    readonly path: string;
+    readonly query: Record<string, string>;
+    /** Not with an account key, whose signature is made for requests without one. */
+    readonly body?: string;
+    readonly fine?: readonly string[];
+  },
 ): Promise<string> {
+  const { method, path, query, fine = [] } = request;
   const url = new URL(
     account.blobEndpoint + (path === "/" && new URL(account.blobEndpoint).pathname !== "/" ? "" : path),
   );
   url.search = new URLSearchParams(query).toString();
   const headers = new Headers({ "x-ms-version": API_VERSION, "x-ms-date": new Date().toUTCString() });
   const { secret } = account;
-  if (secret.kind === "container_sas") url.search += `&${secret.sas}`;
-  else
-    headers.set(
-      "authorization",
-      await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }),
-    );
-  const { status, code, text } = await send(url, method, headers);
+  switch (secret.kind) {
+    case "container_sas":
+      url.search += `&${secret.sas}`;
+      break;
+    case "bearer":
+      headers.set("authorization", `Bearer ${secret.accessToken}`);
+      break;
+    case "connection_string":
+      headers.set(
+        "authorization",
+        await sharedKey({ account: account.account, key: secret.accountKey, method, url, headers }),
+      );
+      break;
+  }
+  const { status, code, text } = await send(url, { method, headers, body: request.body ?? null });
   // The service names its errors; a bare one comes from something on the way, such as a proxy that found nobody.
   if (status >= 500 && code === "") throw unreachable(url);
   if ((status >= 200 && status < 300) || fine.includes(code)) return text;
-  throw refused(status, code);
+  throw refused(status, code, secret.kind);
 }
 
 async function send(
   url: URL,
-  method: string,
-  headers: Headers,
+  init: { method: string; headers: Headers; body: string | null },
 ): Promise<{ status: number; code: string; text: string }> {
   try {
     const response = await fetch(url, {
-      method,
-      headers,
+      ...init,
       redirect: "manual",
       signal: AbortSignal.timeout(LIMIT_MS),
     });
@@ -100,8 +111,17 @@ async function readText(response: Response): Promise<string> {
   return text;
 }
 
-function refused(status: number, code: string): BlobServiceError {
+function refused(status: number, code: string, kind: StorageSecret["kind"]): BlobServiceError {
   const answer = code === "" ? `status ${status}` : code;
+  if (kind === "bearer" && status === 401) {
+    return new BlobServiceError("token", `The storage account does not take the sign-in (${answer})`);
+  }
+  if (kind === "bearer" && status === 403) {
+    return new BlobServiceError(
+      "denied",
+      `The storage account denies access (${answer}); the account that signed in needs the role "Storage Blob Data Contributor" on the whole storage account, which may take ten minutes to hold, and the storage account's firewall must let it in`,
+    );
+  }
   if (status === 401 || status === 403) {
     return new BlobServiceError(
       "denied",

@@ -5,8 +5,21 @@
 import { GRANT_MINUTES_MAX, type Grant } from "../../schema/connector.ts";
 import type { JobConfig, JobDestination, TransferOptions } from "../../schema/job.ts";
 import { Problem } from "../problems.ts";
-import { GRANT_PERMISSIONS, GRANT_PERMISSIONS_DELETE, SAS_BACKDATE_MS, signContainerSas } from "./sas.ts";
-import type { StorageAccount } from "./storage-account.ts";
+import {
+  GRANT_PERMISSIONS,
+  GRANT_PERMISSIONS_DELETE,
+  GRANT_PERMISSIONS_READ,
+  SAS_BACKDATE_MS,
+  signContainerSas,
+} from "./sas.ts";
+import type { SealedSecret, StorageAccount, StorageSecret } from "./storage-account.ts";
+import { getUserDelegationKey, signDelegationSas } from "./user-delegation.ts";
+
+/**
+ * `transfer`: to carry out the job. `purge`: when it is over, to ask whether the destination still holds what is about to be
+ * removed for good at the source.
+ */
+export type GrantPurpose = "transfer" | "purge";
 
 /** The option for which a job has to delete blobs; null = it never does. Archived ones cannot be overwritten, only removed. */
 export function deletingOption({
@@ -18,18 +31,23 @@ export function deletingOption({
 }
 
 /** Whether grants can be made of it that delete. What is handed on as it is holds what it was made with. */
-export function canDelete({ secret }: StorageAccount): boolean {
-  if (secret.kind === "connection_string") return true;
+export function canDelete({ secret }: { readonly secret: StorageSecret | SealedSecret }): boolean {
+  if (secret.kind !== "container_sas") return true;
   return (new URLSearchParams(secret.sas).get("sp") ?? "").includes("d");
 }
 
 /**
- * A grant for the container of a job. From an account key it is signed here; from a container SAS nothing narrower can be
- * made without the key, so that SAS itself is handed on, to its own end.
+ * A grant for the container of a job. From an account key it is signed here, and from a person's sign-in with a key made
+ * for it, where the account knows folders for the job's folder only; from a container SAS nothing narrower can be made
+ * without the key, so that SAS itself is handed on, to its own end.
  */
 export async function makeGrant(
   account: StorageAccount,
-  { destination, options }: Pick<JobConfig, "destination" | "options">,
+  {
+    destination,
+    options,
+    purpose,
+  }: Pick<JobConfig, "destination" | "options"> & { readonly purpose: GrantPurpose },
   nowMs: number,
 ): Promise<Grant> {
   // The project may have been pointed elsewhere since; a running job never changes where it writes.
@@ -42,7 +60,7 @@ export async function makeGrant(
       "The project's storage has changed since this job was made; make a new job",
     );
   }
-  const deletes = deletingOption(options) !== null;
+  const deletes = purpose === "transfer" && deletingOption(options) !== null;
   if (deletes && !canDelete(account)) {
     throw new Problem(
       "STORAGE_DENIED",
@@ -57,15 +75,23 @@ export async function makeGrant(
     return grantOf(account, destination, secret.sas, nowMs, expiresMs);
   }
   const expiresMs = nowMs + GRANT_MINUTES_MAX * 60_000;
-  const sas = await signContainerSas({
+  const terms = {
     account: account.account,
-    accountKey: secret.accountKey,
     container: destination.container,
-    permissions: deletes ? GRANT_PERMISSIONS_DELETE : GRANT_PERMISSIONS,
+    permissions:
+      purpose === "purge" ? GRANT_PERMISSIONS_READ : deletes ? GRANT_PERMISSIONS_DELETE : GRANT_PERMISSIONS,
     startsMs: nowMs - SAS_BACKDATE_MS,
     expiresMs,
     protocol: account.blobEndpoint.startsWith("https:") ? "https" : "https,http",
-  });
+  };
+  const sas =
+    secret.kind === "bearer"
+      ? await signDelegationSas({
+          ...terms,
+          directory: secret.hierarchical && destination.prefix !== "" ? destination.prefix : null,
+          key: await getUserDelegationKey(account, terms),
+        })
+      : await signContainerSas({ ...terms, accountKey: secret.accountKey });
   return grantOf(account, destination, sas, nowMs, expiresMs);
 }
 

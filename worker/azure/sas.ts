@@ -9,6 +9,8 @@ export const SAS_VERSION = "2022-11-02";
 export const GRANT_PERMISSIONS = "rcwl";
 /** With delete, which has its place in the middle. */
 export const GRANT_PERMISSIONS_DELETE = "rcwdl";
+/** Only what it takes to ask whether something is still there. */
+export const GRANT_PERMISSIONS_READ = "rl";
 /** Clocks differ: a signature begins this long ago. */
 export const SAS_BACKDATE_MS = 15 * 60_000;
 

@@ -5,18 +5,38 @@
 import { fromBase64 } from "../secrets.ts";
 import { containerName } from "../../schema/job.ts";
 
-export type StorageSecret =
+/** What was pasted. */
+export type PastedSecret =
   | { readonly kind: "connection_string"; readonly accountKey: string }
   | { readonly kind: "container_sas"; readonly sas: string };
 
-export interface StorageAccount {
+/** What rests in a connection's row. `access` is the access token got last, for the Blob service. */
+export type SealedSecret =
+  | PastedSecret
+  | {
+      readonly kind: "oauth";
+      readonly refreshToken: string;
+      readonly access: { readonly token: string; readonly expiresAtMs: number } | null;
+    };
+
+/** What the Blob service takes. */
+export type StorageSecret =
+  | PastedSecret
+  | {
+      readonly kind: "bearer";
+      readonly accessToken: string;
+      /** Whether the account knows folders, so that a signature can be held to one. */
+      readonly hierarchical: boolean;
+    };
+
+export interface StorageAccount<Secret = StorageSecret> {
   readonly account: string;
   /** `https://<account>.blob.core.windows.net`, or path-style at an emulator; without a slash at its end. */
   readonly blobEndpoint: string;
   /** The one container a container SAS opens. */
   readonly container: string | null;
   readonly expiresAtMs: number | null;
-  readonly secret: StorageSecret;
+  readonly secret: Secret;
 }
 
 /** What was pasted cannot be used; the message says why, and never repeats it. */
@@ -36,7 +56,10 @@ const EMULATOR =
   "AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1";
 
 /** Reads a connection string. `anyHost` lets emulators in (development only). */
-export function parseConnectionString(text: string, options: { anyHost: boolean }): StorageAccount {
+export function parseConnectionString(
+  text: string,
+  options: { anyHost: boolean },
+): StorageAccount<PastedSecret> {
   const source = /^UseDevelopmentStorage=true;?$/i.test(text.trim()) ? EMULATOR : text;
   const parts = new Map<string, string>();
   for (const part of source.split(";")) {
@@ -81,7 +104,7 @@ const SAS_FIELDS: ReadonlySet<string> = new Set(
 export function parseContainerSas(
   text: string,
   options: { anyHost: boolean; nowMs: number },
-): StorageAccount {
+): StorageAccount<PastedSecret> {
   const url = parseUrl(text);
   const segments = url.pathname.split("/").filter((segment) => segment !== "");
   const account = url.hostname.split(".")[0] ?? "";

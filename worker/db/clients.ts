@@ -1,13 +1,13 @@
-import { and, desc, eq, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type * as z from "zod";
 import type { Client, clientCreate, clientUpdate, Page } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
-import { clients } from "../../schema/tables.ts";
-import { invalid, notFound } from "../problems.ts";
-import { audit, type Actor } from "./audit.ts";
+import { agents, clients } from "../../schema/tables.ts";
+import { invalid, notFound, Problem } from "../problems.ts";
+import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { createOnce } from "./create.ts";
 import { makeId } from "./ids.ts";
-import { behind, iso, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+import { chosen, iso, pageOfSorted, type Listing, type SortedQuery } from "./paging.ts";
 
 const FIELDS = {
   id: clients.id,
@@ -21,9 +21,27 @@ const FIELDS = {
   projectCount: sql<number>`(select count(*) from projects p where p.org_id = "clients"."org_id" and p.client_id = "clients"."id")`,
 };
 
-export async function listClients(db: ScopedDb, query: PageQuery): Promise<Page<Client>> {
-  const options = { where: behind(clients.id, query), orderBy: desc(clients.id), limit: limitOf(query) };
-  return pageOfRows(await db.select(FIELDS, clients, options), query, show);
+const LISTING: Listing = {
+  table: clients,
+  name: "clients",
+  keys: {
+    created: null,
+    name: (t) => `${t}.name_key`,
+    activity: (t) => `${t}.updated_at`,
+    status: (t) => `${t}.status`,
+  },
+};
+
+export interface ClientListQuery extends SortedQuery {
+  readonly status?: Client["status"] | undefined;
+}
+
+export async function listClients(db: ScopedDb, query: ClientListQuery): Promise<Page<Client>> {
+  const { sortKey, ...options } = chosen(db, LISTING, query, {
+    index: `clients_${query.sort ?? "created"}`,
+    filters: query.status === undefined ? [] : [sql`t.status = ${query.status}`],
+  });
+  return pageOfSorted(await db.select({ ...FIELDS, sortKey }, clients, options), query, show);
 }
 
 export async function readClient(db: ScopedDb, id: string): Promise<Client> {
@@ -52,6 +70,7 @@ export async function createClient(
   return await readClient(db, await createOnce(db, clients, row, audit(db, actor, "client.created", id)));
 }
 
+/** Archiving is refused while its jobs are at work: nobody would look at them any more. */
 export async function updateClient(
   db: ScopedDb,
   actor: Actor,
@@ -59,11 +78,40 @@ export async function updateClient(
   body: z.output<typeof clientUpdate>,
 ): Promise<Client> {
   await readClient(db, id);
-  await db.batch([
-    db.update(clients, { ...body, updatedAt: Date.now() }, eq(clients.id, id)),
-    audit(db, actor, "client.changed", id, { fields: Object.keys(body) }),
+  const where = and(
+    eq(clients.id, id),
+    body.status === "archived" ? sql`not ${hasActiveJobs(db, id)}` : undefined,
+  );
+  const [changed] = await db.batch([
+    db.update(clients, { ...body, updatedAt: Date.now() }, where),
+    auditIfChanged(db, actor, "client.changed", id, {
+      fields: Object.keys(body),
+      ...(body.status === undefined ? {} : { status: body.status }),
+    }),
   ]);
+  if (changed === 0) {
+    throw new Problem(
+      "CONFLICT",
+      "The client has jobs that are not finished; let them end, or cancel them, first",
+    );
+  }
   return await readClient(db, id);
+}
+
+function hasActiveJobs(db: ScopedDb, clientId: string) {
+  return sql`exists (select 1 from projects p join jobs j indexed by jobs_project on j.org_id = p.org_id and j.project_id = p.id and j.status in ('created', 'scanning', 'ready', 'running', 'paused') where p.org_id = ${db.orgId} and p.client_id = ${clientId})`;
+}
+
+/** Only one without projects: what was done for a client stays told. Agents that stood with it stand with none. */
+export async function deleteClient(db: ScopedDb, actor: Actor, id: string): Promise<void> {
+  const { name } = await readClient(db, id);
+  const unused = sql`not exists (select 1 from projects p where p.org_id = ${db.orgId} and p.client_id = ${id})`;
+  const [, removed] = await db.batch([
+    db.update(agents, { clientId: null }, and(eq(agents.clientId, id), unused)),
+    db.delete(clients, sql`${clients.id} = ${id} and ${unused}`),
+    auditIfChanged(db, actor, "client.deleted", id, { name }),
+  ]);
+  if (removed === 0) throw new Problem("CONFLICT", "The client has projects; archive it instead");
 }
 
 /** For a reference in a body: one that cannot be used is that field's error, the same for missing and foreign. */
@@ -76,6 +124,6 @@ export async function assertOpenClient(db: ScopedDb, id: string): Promise<void> 
 
 type ClientRow = Omit<Client, "createdAt" | "updatedAt"> & { createdAt: number; updatedAt: number };
 
-function show(row: ClientRow): Client {
+function show({ sortKey: _, ...row }: ClientRow & { sortKey?: unknown }): Client {
   return { ...row, createdAt: iso(row.createdAt), updatedAt: iso(row.updatedAt) };
 }

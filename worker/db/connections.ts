@@ -1,10 +1,10 @@
-import { desc, eq } from "drizzle-orm";
+import { and, desc, eq } from "drizzle-orm";
 import type { Connection, Page } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { storageConnections } from "../../schema/tables.ts";
-import type { StorageAccount, StorageSecret } from "../azure/storage-account.ts";
+import type { PastedSecret, SealedSecret, StorageAccount } from "../azure/storage-account.ts";
 import { notFound } from "../problems.ts";
-import { seal, unseal, type SealedPlace } from "../secrets.ts";
+import { isSealedUnderNewest, seal, unseal, type SealedPlace } from "../secrets.ts";
 import { audit, type Actor } from "./audit.ts";
 import { createOnce } from "./create.ts";
 import { makeId } from "./ids.ts";
@@ -19,6 +19,11 @@ const FIELDS = {
   blobEndpoint: storageConnections.blobEndpoint,
   container: storageConnections.container,
   expiresAt: storageConnections.expiresAt,
+  tenantId: storageConnections.tenantId,
+  principal: storageConnections.principal,
+  hierarchical: storageConnections.hierarchical,
+  refusedAt: storageConnections.refusedAt,
+  refreshedAt: storageConnections.refreshedAt,
   createdAt: storageConnections.createdAt,
 };
 
@@ -39,7 +44,7 @@ export async function createConnection(
   actor: Actor & { id: string },
   keys: string | undefined,
   name: string,
-  account: StorageAccount,
+  account: StorageAccount<PastedSecret>,
   idempotencyKey: string | null,
 ): Promise<Connection> {
   const id = makeId("connection");
@@ -61,34 +66,76 @@ export async function createConnection(
   return await readConnection(db, await createOnce(db, storageConnections, row, entry));
 }
 
-/** The connection with its secret, for signing and asking. It must not leave the Worker. */
+/** A connection with its secret. It must not leave the Worker. */
+export interface OpenedConnection extends StorageAccount<SealedSecret> {
+  /** The secret as it rests, by which it is known whether somebody else has changed it since. */
+  readonly sealed: string;
+  readonly tenantId: string | null;
+  readonly principal: string | null;
+  readonly hierarchical: boolean;
+  readonly refusedAtMs: number | null;
+}
+
+/** What was sealed under an older key of the ring is sealed anew. */
 export async function openConnection(
   db: ScopedDb,
   keys: string | undefined,
   id: string,
-): Promise<StorageAccount> {
+): Promise<OpenedConnection> {
   const fields = { ...FIELDS, sealedSecret: storageConnections.sealedSecret };
   const row = await db.first(fields, storageConnections, { where: eq(storageConnections.id, id) });
   if (row === null) throw notFound();
-  const secret = JSON.parse(await unseal(keys, placeOf(db, id), row.sealedSecret)) as StorageSecret;
+  const text = await unseal(keys, placeOf(db, id), row.sealedSecret);
   return {
+    sealed: await renewSeal(db, keys, { id, text, sealed: row.sealedSecret }),
+    tenantId: row.tenantId,
+    principal: row.principal,
+    hierarchical: row.hierarchical === true,
+    refusedAtMs: row.refusedAt,
     account: row.account,
     blobEndpoint: row.blobEndpoint,
     container: row.container,
     expiresAtMs: row.expiresAt,
-    secret,
+    secret: JSON.parse(text) as SealedSecret,
   };
 }
 
-function placeOf(db: ScopedDb, id: string): SealedPlace {
+async function renewSeal(
+  db: ScopedDb,
+  keys: string | undefined,
+  { id, text, sealed }: { id: string; text: string; sealed: string },
+): Promise<string> {
+  if (isSealedUnderNewest(keys, sealed)) return sealed;
+  const anew = await seal(keys, placeOf(db, id), text);
+  const [changed] = await db.batch([
+    db.update(storageConnections, { sealedSecret: anew }, isStill(id, sealed)),
+  ]);
+  return changed === 1 ? anew : sealed;
+}
+
+/** The connection, if its secret is the one that was read. */
+export function isStill(id: string, sealed: string) {
+  return and(eq(storageConnections.id, id), eq(storageConnections.sealedSecret, sealed));
+}
+
+export function placeOf(db: ScopedDb, id: string): SealedPlace {
   return { table: "storage_connections", column: "sealed_secret", orgId: db.orgId, id };
 }
 
-type ConnectionRow = Omit<Connection, "createdAt" | "expiresAt"> & {
+type ConnectionRow = Omit<Connection, "createdAt" | "expiresAt" | "consent"> & {
   createdAt: number;
   expiresAt: number | null;
+  tenantId: string | null;
+  principal: string | null;
+  hierarchical: boolean | null;
+  refusedAt: number | null;
+  refreshedAt: number | null;
 };
 
 function show(row: ConnectionRow): Connection {
-  return { ...row, createdAt: iso(row.createdAt), expiresAt: isoOrNull(row.expiresAt) };
+  const { tenantId, principal, hierarchical, refusedAt, refreshedAt, ...rest } = row;
+  const shown = { ...rest, createdAt: iso(row.createdAt), expiresAt: isoOrNull(row.expiresAt) };
+  if (tenantId === null || principal === null) return shown;
+  const times = { refusedAt: isoOrNull(refusedAt), refreshedAt: isoOrNull(refreshedAt) };
+  return { ...shown, consent: { tenantId, principal, hierarchical, ...times } };
 }

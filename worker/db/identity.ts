@@ -4,8 +4,10 @@
  */
 import { and, eq, gt, isNull, lt } from "drizzle-orm";
 import type { Role } from "../../schema/api.ts";
-import { systemDb } from "../../schema/scoped-db.ts";
+import { redact } from "../../schema/redact.ts";
+import { scopedDb, systemDb, type Write } from "../../schema/scoped-db.ts";
 import {
+  apiKeys,
   organizations,
   registrationCodes,
   sessions,
@@ -16,6 +18,7 @@ import {
 import type { HubIdentity } from "../auth/hub-token.ts";
 import { USED_TOKEN_MS } from "../auth/hub-token.ts";
 import { sha256Hex } from "../secrets.ts";
+import { audit, type Actor } from "./audit.ts";
 import { makeId } from "./ids.ts";
 
 export const SESSION_IDLE_MS = 8 * 3_600_000;
@@ -64,9 +67,9 @@ export async function recordRefusal(
 export async function signIn(
   database: D1Database,
   identity: HubIdentity,
-  tokenHash: string,
+  browser: { readonly tokenHash: string; readonly address: string | null; readonly userAgent: string | null },
   nowMs: number,
-): Promise<{ orgId: string; userId: string }> {
+): Promise<void> {
   const db = systemDb(database);
   const { issuer, tenantId: hubTenantId, tenantSlug: slug, tenantName } = identity;
   const [organization] = await db
@@ -79,6 +82,8 @@ export async function signIn(
     .returning({ orgId: organizations.orgId });
   const orgId = (organization as { orgId: string }).orgId;
   const { hubUserId, name, email, role } = identity;
+  const known = and(eq(users.orgId, orgId), eq(users.issuer, issuer), eq(users.hubUserId, hubUserId));
+  const [earlier] = await db.select({ role: users.role }).from(users).where(known);
   const [user] = await db
     .insert(users)
     .values({
@@ -98,16 +103,35 @@ export async function signIn(
     })
     .returning({ id: users.id });
   const userId = (user as { id: string }).id;
-  await db.insert(sessions).values({
-    orgId,
-    id: makeId("session"),
-    userId,
-    tokenHash,
-    createdAt: nowMs,
-    lastSeenAt: nowMs,
-    expiresAt: nowMs + SESSION_MS_MAX,
-  });
-  return { orgId, userId };
+  const { tokenHash, address, userAgent } = browser;
+  const scoped = scopedDb(database, orgId);
+  const actor: Actor = { kind: "user", id: userId, address };
+  const sessionId = makeId("session");
+  const changes: Write[] =
+    earlier === undefined || earlier.role === role
+      ? []
+      : [audit(scoped, actor, "role.changed", userId, { from: earlier.role, to: role })];
+  await scoped.batch([
+    scoped.insert(sessions, {
+      id: sessionId,
+      userId,
+      tokenHash,
+      address,
+      userAgent: userAgent === null ? null : printable(userAgent),
+      createdAt: nowMs,
+      lastSeenAt: nowMs,
+      expiresAt: nowMs + SESSION_MS_MAX,
+    }),
+    audit(scoped, actor, "session.began", userId, { sessionId, jtiHash: await sha256Hex(identity.jti) }),
+    ...changes,
+  ]);
+}
+
+const USER_AGENT_LENGTH_MAX = 300;
+
+/** A header is what somebody sent: it is shown to people, so without what acts on a screen or is a secret. */
+function printable(text: string): string {
+  return redact(text.replaceAll(/[\p{Cc}\p{Cf}]/gu, " ")).slice(0, USER_AGENT_LENGTH_MAX);
 }
 
 /** Whose session this is, with the role as it is now; null when it lapsed, idled out or was revoked. */
@@ -148,12 +172,51 @@ export async function findSession(
   return signedIn;
 }
 
+/** How exactly the last use of a key is known; each step is a row written. */
+const USED_STEP_MS = 60_000;
+
+/** The API key there is with this hash, as the person who made it with the key's role; null when it lapsed or was revoked. */
+export async function findApiKey(
+  database: D1Database,
+  keyHash: string,
+  nowMs: number,
+): Promise<{ apiKeyId: string; user: SignedIn } | null> {
+  const db = systemDb(database);
+  const [row] = await db
+    .select({
+      id: apiKeys.id,
+      orgId: apiKeys.orgId,
+      orgName: organizations.name,
+      name: apiKeys.name,
+      role: apiKeys.role,
+      createdBy: apiKeys.createdBy,
+      expiresAt: apiKeys.expiresAt,
+      lastUsedAt: apiKeys.lastUsedAt,
+    })
+    .from(apiKeys)
+    .innerJoin(organizations, eq(organizations.orgId, apiKeys.orgId))
+    .where(and(eq(apiKeys.keyHash, keyHash), isNull(apiKeys.revokedAt)));
+  if (row === undefined || (row.expiresAt !== null && row.expiresAt <= nowMs)) return null;
+  if (row.lastUsedAt === null || nowMs - row.lastUsedAt >= USED_STEP_MS) {
+    await db.update(apiKeys).set({ lastUsedAt: nowMs }).where(eq(apiKeys.keyHash, keyHash));
+  }
+  const { orgId, orgName, role } = row;
+  const expiresAtMs = row.expiresAt ?? Number.MAX_SAFE_INTEGER;
+  // No session and no mail: the routes that show those are for people only.
+  const user = { sessionId: "", orgId, orgName, userId: row.createdBy, userName: row.name, email: "", role };
+  return { apiKeyId: row.id, user: { ...user, expiresAtMs } };
+}
+
 export interface AgentFacts {
   readonly name: string;
   readonly host: string;
   readonly os: string;
   readonly arch: string;
   readonly version: string;
+  /** Where it registered from. */
+  readonly address: string | null;
+  /** `pending`: it waits for an admin to approve it. */
+  readonly status: "offline" | "pending";
 }
 
 /**
@@ -172,11 +235,26 @@ export async function registerAgent(
   const open = "code_hash = ?1 and used_at is null and revoked_at is null and expires_at > ?2";
   const insert = database.prepare(`
     insert into agents (org_id, id, name, host, os, arch, version, label, status, created_at)
-    select org_id, ?3, ?4, ?5, ?6, ?7, ?8, label, 'offline', ?2 from registration_codes where ${open}`);
+    select org_id, ?3, ?4, ?5, ?6, ?7, ?8, label, ?9, ?2 from registration_codes where ${open}`);
   const use = database.prepare(`update registration_codes set used_at = ?2, agent_id = ?3 where ${open}`);
+  const log = database.prepare(`
+    insert into audit_log (org_id, id, at, actor_kind, actor_id, address, action, object_id, details)
+    select org_id, ?4, ?2, 'agent', ?3, ?5, 'agent.registered', ?3, json_object('codeId', id)
+    from registration_codes where code_hash = ?1 and agent_id = ?3`);
   await database.batch([
-    insert.bind(codeHash, nowMs, agentId, facts.name, facts.host, facts.os, facts.arch, facts.version),
+    insert.bind(
+      codeHash,
+      nowMs,
+      agentId,
+      facts.name,
+      facts.host,
+      facts.os,
+      facts.arch,
+      facts.version,
+      facts.status,
+    ),
     use.bind(codeHash, nowMs, agentId),
+    log.bind(codeHash, nowMs, agentId, makeId("audit"), facts.address),
   ]);
   const [made] = await db
     .select({ orgId: registrationCodes.orgId, orgName: organizations.name })

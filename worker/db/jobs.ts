@@ -2,14 +2,23 @@
  * Jobs as users see and steer them. What is wanted changes here, with a new revision; what was reached is written by the
  * agent's object (`durable-objects/job-record.ts`).
  */
-import { and, desc, eq, inArray, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
+import { and, eq, inArray, isNull, lte, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
 import type * as z from "zod";
 import { TOTAL_FIELDS, totalsOf } from "../../durable-objects/job-record.ts";
-import type { Job, jobCreate, jobUpdate, Page, Project } from "../../schema/api.ts";
+import {
+  jobCreate,
+  type Job,
+  type jobDuplicate,
+  type JobRetried,
+  type jobUpdate,
+  type Page,
+  type Project,
+} from "../../schema/api.ts";
 import { JOB_ERRORS, type FileFailureCode } from "../../schema/errors.ts";
 import {
   ADMITTED_JOB_TYPES,
   CONFIG_CHARACTERS_MAX,
+  FAILURES_KEPT_MAX,
   FINAL_STATUSES,
   isFinal,
   repetition,
@@ -18,19 +27,29 @@ import {
   type BandwidthSchedule,
   type FileFailure,
   type JobConfig,
+  type JobStatus,
   type TransferOptions,
 } from "../../schema/job.ts";
 import type { Desired } from "../../schema/protocol.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { agents, clients, jobFailures, jobs, projects } from "../../schema/tables.ts";
-import { canDelete, deletingOption } from "../azure/grants.ts";
-import { invalid, notFound, Problem } from "../problems.ts";
+import { canDelete, deletingOption, type GrantPurpose } from "../azure/grants.ts";
+import { invalid, notFound, parse, Problem } from "../problems.ts";
 import { assertUsableAgent } from "./agents.ts";
-import { audit, type Actor } from "./audit.ts";
+import { auditIfChanged, type Actor } from "./audit.ts";
 import { openConnection } from "./connections.ts";
-import { createOnce } from "./create.ts";
+import { createOnceIf } from "./create.ts";
 import { makeId } from "./ids.ts";
-import { behind, iso, isoOrNull, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+import {
+  chosen,
+  iso,
+  isoOrNull,
+  limitOf,
+  pageOfSorted,
+  type Listing,
+  type PageQuery,
+  type SortedQuery,
+} from "./paging.ts";
 import { readProject } from "./projects.ts";
 
 const FIELDS = {
@@ -52,9 +71,12 @@ const FIELDS = {
   appliedRev: jobs.appliedRev,
   epoch: jobs.epoch,
   ...TOTAL_FIELDS,
+  preview: jobs.preview,
   error: jobs.error,
   report: jobs.report,
+  onlyFailedOf: jobs.onlyFailedOf,
   createdAt: jobs.createdAt,
+  startAt: jobs.startAt,
   startedAt: jobs.startedAt,
   finishedAt: jobs.finishedAt,
 };
@@ -67,25 +89,46 @@ const JOIN = [
 
 const FINAL = [...FINAL_STATUSES];
 const notFinal = notInArray(jobs.status, FINAL);
+/** The other ones by name, because an index finds what is named. */
+const ACTIVE = "('created', 'scanning', 'ready', 'running', 'paused')";
 
-export interface JobListQuery extends PageQuery {
+const LISTING: Listing = {
+  table: jobs,
+  name: "jobs",
+  keys: {
+    created: null,
+    name: (t) => `${t}.name_key`,
+    activity: (t) => `${t}.updated_at`,
+    status: (t) => `${t}.status`,
+  },
+};
+
+export interface JobListQuery extends SortedQuery {
   readonly projectId?: string | undefined;
   readonly agentId?: string | undefined;
   readonly state?: "active" | "final" | undefined;
+  readonly status?: Job["status"] | undefined;
 }
 
 export async function listJobs(db: ScopedDb, query: JobListQuery): Promise<Page<Job>> {
-  const state = { active: notFinal, final: inArray(jobs.status, FINAL), any: undefined }[
-    query.state ?? "any"
-  ];
-  const where = and(
-    behind(jobs.id, query),
-    query.projectId === undefined ? undefined : eq(jobs.projectId, query.projectId),
-    query.agentId === undefined ? undefined : eq(jobs.agentId, query.agentId),
-    state,
-  );
-  const options = { join: JOIN, where, orderBy: desc(jobs.id), limit: limitOf(query) };
-  return pageOfRows(await db.select(FIELDS, jobs, options), query, show);
+  const { projectId, agentId, state, status } = query;
+  const filters: SQL[] = [];
+  if (projectId !== undefined) filters.push(sql`t.project_id = ${projectId}`);
+  if (agentId !== undefined) filters.push(sql`t.agent_id = ${agentId}`);
+  if (state === "active") filters.push(sql.raw(`t.status in ${ACTIVE}`));
+  if (state === "final") filters.push(sql.raw(`t.status not in ${ACTIVE}`));
+  if (status !== undefined) filters.push(sql`t.status = ${status}`);
+  const { sortKey, ...options } = chosen(db, LISTING, query, { index: indexFor(query), filters });
+  const rows = await db.select({ ...FIELDS, sortKey }, jobs, { join: JOIN, ...options });
+  return pageOfSorted(rows, query, show);
+}
+
+/** What leaves the fewest rows; of finished jobs there are so many that their order is the better guide. */
+function indexFor({ projectId, agentId, state, status, sort }: JobListQuery): string {
+  if (projectId !== undefined) return "jobs_project";
+  if (agentId !== undefined) return "jobs_agent";
+  if (status !== undefined || state === "active") return "jobs_status";
+  return `jobs_${sort ?? "created"}`;
 }
 
 export async function readJob(db: ScopedDb, id: string): Promise<Job> {
@@ -129,40 +172,133 @@ export async function createJob(
     createdBy: actor.id,
     createdAt: now,
     updatedAt: now,
+    startAt: body.startAt === null ? null : Date.parse(body.startAt),
     idempotencyKey,
   };
   const { deletion } = config.options;
   const details = deletion === null ? null : { deletion: { path: config.source.path, ...deletion } };
-  return await readJob(db, await createOnce(db, jobs, row, audit(db, actor, "job.created", id, details)));
+  const place = destinationOf(config.destination);
+  const made = await createOnceIf(db, jobs, row, {
+    audit: auditIfChanged(db, actor, "job.created", id, details),
+    condition: sql`${isOpenProject(db, body.projectId)} and not ${isTaken(db, place, id)}`,
+  });
+  if (made === null) throw await refusalToBegin(db, { id, projectId: body.projectId, place });
+  return await readJob(db, made);
 }
 
-/** Changes name and limit. A changed limit is another config, so the agent is to have a new revision of the same epoch. */
+/** Another job like one there is. What the rules ask of a new job is asked again, of what it is now. */
+export async function duplicateJob(
+  db: ScopedDb,
+  actor: Actor & { id: string },
+  { keys, mayDelete }: { keys: string | undefined; mayDelete: (options: TransferOptions) => void },
+  id: string,
+  changes: z.output<typeof jobDuplicate>,
+  idempotencyKey: string | null,
+): Promise<Job> {
+  const { projectId, agentId, name, config } = await readJob(db, id);
+  const { destination, ...others } = changes;
+  const body = parse(jobCreate, {
+    projectId,
+    agentId,
+    name: `${name.slice(0, NAME_LENGTH_MAX - COPY.length)}${COPY}`,
+    type: config.type,
+    source: config.source,
+    options: config.options,
+    ...others,
+    destination: { prefix: config.destination.prefix, tier: config.destination.tier, ...destination },
+  });
+  mayDelete(body.options);
+  return await createJob(db, actor, keys, body, idempotencyKey);
+}
+
+const NAME_LENGTH_MAX = 200;
+const COPY = " (copy)";
+
+export interface JobChange {
+  readonly job: Job;
+  /** The agent that knew of an epoch which is not its any more. */
+  readonly released: Released | null;
+}
+export interface Released {
+  readonly agentId: string;
+  readonly desired: Desired;
+}
+
+/**
+ * Changes name, limit, agent and start. A changed limit is another config, so the agent is to have a new revision of the
+ * same epoch. Another agent or start is a new epoch, and only of a job whose agent was given nothing yet: so no epoch ever
+ * has two agents (I-08).
+ */
 export async function updateJob(
   db: ScopedDb,
   actor: Actor,
   id: string,
   body: z.output<typeof jobUpdate>,
-): Promise<Job> {
+): Promise<JobChange> {
   const before = await readJob(db, id);
-  const { name, bandwidthMbps } = body;
+  const { name, bandwidthMbps, agentId, startAt } = body;
   const refusal = new Problem("CONFLICT", "The limit of a finished job cannot be changed");
   if (bandwidthMbps !== undefined && isFinal(before.status)) throw refusal;
   const limits = bandwidthMbps !== undefined && bandwidthMbps !== before.config.options.bandwidthMbps;
-  if (name === undefined && !limits) return before;
+  const moves = agentId !== undefined && agentId !== before.agentId;
+  const replans = moves || (startAt !== undefined && timeOf(startAt) !== timeOf(before.startAt ?? null));
+  if (moves) await assertUsableAgent(db, agentId);
+  if (name === undefined && !limits && !replans) return { job: before, released: null };
   const set = {
     ...(name === undefined ? {} : { name }),
     ...(limits ? limitedTo(bandwidthMbps) : {}),
+    ...(replans ? { ...(moves ? { agentId } : {}), ...plannedFor(startAt) } : {}),
+    ...(limits || replans ? { desiredRev: sql`${jobs.desiredRev} + 1` } : {}),
     updatedAt: Date.now(),
   };
+  const where = replans ? notBegun(before) : limits ? notFinal : undefined;
   const [changed] = await db.batch([
-    db.update(jobs, set, and(eq(jobs.id, id), limits ? notFinal : undefined)),
-    audit(db, actor, "job.changed", id, {
+    db.update(jobs, set, and(eq(jobs.id, id), where)),
+    auditIfChanged(db, actor, moves ? "job.moved" : "job.changed", id, {
       fields: Object.keys(body),
       ...(limits ? { bandwidthMbps } : {}),
+      ...(moves ? { from: before.agentId, to: agentId } : {}),
+      ...(replans && startAt !== undefined ? { startAt } : {}),
     }),
   ]);
-  if (changed === 0) throw refusal;
-  return await readJob(db, id);
+  if (changed === 0) throw replans ? new Problem("CONFLICT", HAS_BEGUN) : refusal;
+  const job = await readJob(db, id);
+  return { job, released: replans ? releasedOf(before, job) : null };
+}
+
+const HAS_BEGUN =
+  "The job has begun, or is finished: its agent and its start cannot be changed any more; cancel it and duplicate it instead";
+
+/** Nobody was given a credential for this epoch ({@link findGrantable}), so nobody can have written anything. */
+function notBegun({ agentId, epoch }: Job): SQL | undefined {
+  return and(
+    eq(jobs.status, "created"),
+    isNull(jobs.startedAt),
+    eq(jobs.agentId, agentId),
+    eq(jobs.epoch, epoch),
+  );
+}
+
+function plannedFor(startAt: string | null | undefined) {
+  return {
+    epoch: sql`${jobs.epoch} + 1`,
+    progressSeq: 0,
+    ...(startAt === undefined ? {} : { startAt: timeOf(startAt) }),
+  };
+}
+
+function releasedOf(before: Job, after: Job): Released {
+  const desired = { ...desiredOf(before), state: "cancel", rev: after.desiredRev } as const;
+  return { agentId: before.agentId, desired };
+}
+
+function timeOf(at: string | null): number | null {
+  return at === null ? null : Date.parse(at);
+}
+
+/** Whether its time has not come yet: until then its agent is not told of it. */
+export function isScheduled({ status, startAt }: Job, nowMs: number): boolean {
+  return status === "created" && typeof startAt === "string" && Date.parse(startAt) > nowMs;
 }
 
 function limitedTo(bandwidthMbps: number | null) {
@@ -170,11 +306,10 @@ function limitedTo(bandwidthMbps: number | null) {
   const limit = sql`json(${JSON.stringify(bandwidthMbps)})`;
   return {
     config: sql`json_set(${jobs.config}, '$.options.bandwidthMbps', ${limit})`,
-    desiredRev: sql`${jobs.desiredRev} + 1`,
   };
 }
 
-export type JobAction = "pause" | "resume" | "cancel" | "finish" | "retry";
+export type JobAction = "pause" | "resume" | "cancel" | "finish";
 
 /**
  * Changes what is wanted of a job. The condition in the update decides, so of two people who press different buttons at
@@ -182,9 +317,6 @@ export type JobAction = "pause" | "resume" | "cancel" | "finish" | "retry";
  */
 export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: JobAction): Promise<Job> {
   const before = await readJob(db, id);
-  if (action === "retry" && before.agentStatus === "revoked") {
-    throw new Problem("CONFLICT", "The job's agent was revoked; make a new job on another agent");
-  }
   if (action === "finish" && before.config.type !== "sync") {
     throw new Problem(
       "CONFLICT",
@@ -198,7 +330,7 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
       { ...set, desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() },
       and(eq(jobs.id, id), where),
     ),
-    audit(db, actor, `job.${action}`, id, { epoch: before.epoch }),
+    auditIfChanged(db, actor, `job.${action}`, id, { epoch: before.epoch }),
   ]);
   const after = await readJob(db, id);
   if (changed === 0 && !isAsWanted(after, action)) {
@@ -220,23 +352,6 @@ const STEERING: Readonly<
     set: { desiredState: "cancel", status: "cancelled", finishedAt: nowMs },
     where: and(notFinal, ne(jobs.desiredState, "cancel")),
   }),
-  retry: () => ({
-    set: {
-      desiredState: "run",
-      status: "created",
-      epoch: sql`${jobs.epoch} + 1`,
-      progressSeq: 0,
-      ...ZERO_TOTALS,
-      error: null,
-      report: null,
-      startedAt: null,
-      finishedAt: null,
-    },
-    where: or(
-      inArray(jobs.status, ["failed", "cancelled"]),
-      and(eq(jobs.status, "completed"), gt(jobs.filesFailed, 0)),
-    ),
-  }),
 };
 
 const REFUSALS: Readonly<Record<JobAction, string>> = {
@@ -244,7 +359,6 @@ const REFUSALS: Readonly<Record<JobAction, string>> = {
   resume: "A finished job cannot be resumed; retry it instead",
   finish: "The job is finished already",
   cancel: "A finished job cannot be cancelled",
-  retry: "Only a failed or cancelled job, or one with failed files, can be retried",
 };
 
 function refusalOf(job: Job, action: JobAction): string {
@@ -266,9 +380,181 @@ function isAsWanted(job: Job, action: JobAction): boolean {
       return job.desiredState === "finish" && !isFinal(job.status);
     case "cancel":
       return job.status === "cancelled";
-    case "retry":
-      return false;
   }
+}
+
+/**
+ * Begins a new epoch, with new totals: of everything, or only of the files that failed, where the control plane knows each
+ * of them.
+ */
+export async function retryJob(
+  db: ScopedDb,
+  actor: Actor,
+  id: string,
+  only: "failed" | undefined,
+): Promise<JobRetried> {
+  const before = await readJob(db, id);
+  if (before.agentStatus === "revoked") {
+    throw new Problem("CONFLICT", "The job's agent was revoked; duplicate the job to another agent");
+  }
+  const reason = only === undefined ? null : await whyEverything(db, before);
+  const moves = only === undefined || reason !== null ? "everything" : "failed";
+  const place = destinationOf(before.config.destination);
+  const retriable = or(
+    inArray(jobs.status, ["failed", "cancelled"]),
+    and(eq(jobs.status, "completed"), gt(jobs.filesFailed, 0)),
+  );
+  const begun = {
+    desiredState: "run" as const,
+    status: "created" as const,
+    epoch: sql`${jobs.epoch} + 1`,
+    desiredRev: sql`${jobs.desiredRev} + 1`,
+    progressSeq: 0,
+    ...ZERO_TOTALS,
+    preview: null,
+    error: null,
+    report: null,
+    onlyFailedOf: moves === "failed" ? before.epoch : null,
+    startAt: null,
+    startedAt: null,
+    finishedAt: null,
+    updatedAt: Date.now(),
+  };
+  const [changed] = await db.batch([
+    db.update(
+      jobs,
+      begun,
+      and(
+        eq(jobs.id, id),
+        eq(jobs.epoch, before.epoch),
+        retriable,
+        isOpenProject(db, before.projectId),
+        sql`not ${isTaken(db, place, id)}`,
+      ),
+    ),
+    auditIfChanged(db, actor, "job.retry", id, { epoch: before.epoch, moves }),
+  ]);
+  const job = await readJob(db, id);
+  if (changed === 0) {
+    const isRetriable =
+      job.status === "failed" ||
+      job.status === "cancelled" ||
+      (job.status === "completed" && job.totals.filesFailed > 0);
+    if (isRetriable && job.epoch === before.epoch) {
+      throw await refusalToBegin(db, { id, projectId: job.projectId, place });
+    }
+    throw new Problem("CONFLICT", NOT_RETRIABLE, { status: job.status });
+  }
+  return { ...job, retry: { moves, reason } };
+}
+
+const NOT_RETRIABLE = "Only a failed or cancelled job, or one with failed files, can be retried";
+
+/** Null where the failed files are all known: then no other file is left to do. */
+async function whyEverything(
+  db: ScopedDb,
+  { id, epoch, status, totals, config }: Job,
+): Promise<string | null> {
+  if (status !== "completed") {
+    return "The job did not get to its end, so there may be files it never came to: everything is looked at again, and what is there already is skipped";
+  }
+  if (config.type === "sync") {
+    return "A job that repeats itself compares everything in each of its passes";
+  }
+  const count = { count: sql<number>`count(*)` };
+  const where = and(eq(jobFailures.jobId, id), eq(jobFailures.epoch, epoch));
+  const kept = (await db.first(count, jobFailures, { where }))?.count ?? 0;
+  if (totals.filesFailed <= kept) return null;
+  return `Of ${totals.filesFailed} failed files only the first ${Math.min(kept, FAILURES_KEPT_MAX)} are known here: everything is looked at again, and what is there already is skipped`;
+}
+
+/** What a run that moves only failed files asks for, in the order in which they failed. */
+export async function listOnlyPaths(
+  db: ScopedDb,
+  agentId: string,
+  { jobId, epoch, after, limit }: { jobId: string; epoch: number | undefined; after: number; limit: number },
+): Promise<{ paths: string[]; next: number | null }> {
+  const fields = { epoch: jobs.epoch, status: jobs.status, onlyFailedOf: jobs.onlyFailedOf };
+  const job = await db.first(fields, jobs, { where: and(eq(jobs.id, jobId), eq(jobs.agentId, agentId)) });
+  if (job === null) throw notFound();
+  if (job.epoch !== epoch || isFinal(job.status) || job.onlyFailedOf === null) {
+    throw new Problem("CONFLICT", "This run of the job is over", { status: job.status, epoch: job.epoch });
+  }
+  const ofEpoch = and(eq(jobFailures.jobId, jobId), eq(jobFailures.epoch, job.onlyFailedOf));
+  const rows = await db.select({ number: jobFailures.number, path: jobFailures.path }, jobFailures, {
+    where: and(ofEpoch, gt(jobFailures.number, after)),
+    orderBy: jobFailures.number.getSQL(),
+    limit: limit + 1,
+  });
+  const shown = rows.slice(0, limit);
+  return {
+    paths: shown.map(({ path }) => path),
+    next: rows.length > limit ? (shown.at(-1)?.number ?? null) : null,
+  };
+}
+
+// --- who else writes where (I-09) ---
+
+/**
+ * As `jobs.destination` has it: each folder with a slash behind it. Two jobs in one place would throw away each other's
+ * uncommitted blocks, so of jobs that are not final no destination lies in another's.
+ */
+function destinationOf({ account, container, prefix }: JobConfig["destination"]): string {
+  return `${account}/${container}/${prefix === "" ? "" : `${prefix}/`}`;
+}
+
+/** The folders around a place, the container first, and the place itself. */
+function around(place: string): string[] {
+  const parts = place.split("/").slice(0, -1);
+  return parts.slice(1).map((_, index) => `${parts.slice(0, index + 2).join("/")}/`);
+}
+
+/** In terms of `o`, one condition for what lies around the place and one for what lies in it: each is a look into an index. */
+function overlapping(db: ScopedDb, place: string, exceptId: string): [SQL, SQL] {
+  const others = sql`o.org_id = ${db.orgId} and o.status in ${sql.raw(ACTIVE)} and o.id <> ${exceptId}`;
+  // The slash at the end is followed by "0" in the order of characters.
+  const behind = `${place.slice(0, -1)}0`;
+  return [
+    sql`${others} and o.destination in (select value from json_each(${JSON.stringify(around(place))}))`,
+    sql`${others} and o.destination > ${place} and o.destination < ${behind}`,
+  ];
+}
+
+function isTaken(db: ScopedDb, place: string, exceptId: string): SQL {
+  const [outer, inner] = overlapping(db, place, exceptId);
+  const found = (condition: SQL) =>
+    sql`exists (select 1 from jobs o indexed by jobs_destination where ${condition})`;
+  return sql`(${found(outer)} or ${found(inner)})`;
+}
+
+/** Not cancelled, and of a client that is not archived. */
+function isOpenProject(db: ScopedDb, projectId: string): SQL {
+  return sql`exists (select 1 from projects p join clients c on c.org_id = p.org_id and c.id = p.client_id where p.org_id = ${db.orgId} and p.id = ${projectId} and p.cancelled_at is null and c.status = 'active')`;
+}
+
+/** Why a job may not begin, as far as others are the reason; asked after the write, which alone decides. */
+async function refusalToBegin(
+  db: ScopedDb,
+  { id, projectId, place }: { id: string; projectId: string; place: string },
+): Promise<Problem> {
+  const [outer, inner] = overlapping(db, place, id);
+  const found = (condition: SQL) =>
+    sql`${jobs.id} in (select o.id from jobs o indexed by jobs_destination where ${condition} limit 1)`;
+  const named = { id: jobs.id, name: jobs.name };
+  const other =
+    (await db.first(named, jobs, { where: found(outer) })) ??
+    (await db.first(named, jobs, { where: found(inner) }));
+  if (other !== null) {
+    return new Problem(
+      "CONFLICT",
+      `The job "${other.name}" is not finished and writes to the same place; choose another prefix, or wait until it ends`,
+      { jobId: other.id, jobName: other.name },
+    );
+  }
+  const project = await readProject(db, projectId);
+  return project.status === "cancelled"
+    ? new Problem("CONFLICT", "The project is cancelled; reopen it first")
+    : new Problem("CONFLICT", "The project's client is archived, or something else changed; look again");
 }
 
 /** What the agent is told. */
@@ -311,15 +597,40 @@ export async function listFailures(db: ScopedDb, id: string, query: PageQuery): 
   };
 }
 
-/** The connection a grant for this job is made from. Only for the agent it is assigned to, only in its live epoch. */
+/** For so long after files at the source were due to be removed for good, the destination may be asked about them. */
+const PURGE_DAYS_MAX = 60;
+const DAY_MS = 86_400_000;
+
+/**
+ * The connection a grant for this job is made from, and what the grant is for. Only for the agent it is assigned to, only in
+ * its newest epoch; when that is over, only for the purge.
+ */
 export async function findGrantable(
   db: ScopedDb,
   agentId: string,
-  jobId: string,
-  epoch: number,
-): Promise<{ connectionId: string; config: StoredConfig }> {
+  { jobId, epoch }: { readonly jobId: string; readonly epoch: number },
+  nowMs: number,
+): Promise<{ connectionId: string; config: StoredConfig; purpose: GrantPurpose }> {
+  // From now on the job has begun, and stays with this agent ({@link updateJob}); written before anything is given.
+  const begins = and(
+    eq(jobs.id, jobId),
+    eq(jobs.agentId, agentId),
+    eq(jobs.epoch, epoch),
+    isNull(jobs.startedAt),
+  );
+  const isDue = or(isNull(jobs.startAt), lte(jobs.startAt, nowMs));
+  await db.batch([db.update(jobs, { startedAt: nowMs }, and(begins, notFinal, isDue))]);
   const row = await db.first(
-    { epoch: jobs.epoch, status: jobs.status, config: jobs.config, connectionId: projects.connectionId },
+    {
+      epoch: jobs.epoch,
+      status: jobs.status,
+      startedAt: jobs.startedAt,
+      config: jobs.config,
+      filesDeleted: jobs.filesDeleted,
+      finishedAt: jobs.finishedAt,
+      isReported: sql<number>`${jobs.report} is not null`,
+      connectionId: projects.connectionId,
+    },
     jobs,
     {
       join: [{ table: projects, on: eq(projects.id, jobs.projectId) }],
@@ -327,15 +638,41 @@ export async function findGrantable(
     },
   );
   if (row === null) throw notFound();
-  if (row.epoch !== epoch || isFinal(row.status)) {
-    throw new Problem("CONFLICT", "This run of the job is over", { status: row.status, epoch: row.epoch });
+  const { status, config, connectionId } = row;
+  const isOver = isFinal(status);
+  // Not begun by the write above: its time has not come.
+  const isEarly = !isOver && row.startedAt === null;
+  if (row.epoch !== epoch || isEarly || (isOver && !mayPurge(row, nowMs))) {
+    throw new Problem("CONFLICT", "This run of the job is over", { status, epoch: row.epoch });
   }
-  if (row.connectionId === null) throw new Problem("NO_AZURE_CONNECTION", JOB_ERRORS.NO_AZURE_CONNECTION);
-  return { connectionId: row.connectionId, config: row.config };
+  if (connectionId === null) throw new Problem("NO_AZURE_CONNECTION", JOB_ERRORS.NO_AZURE_CONNECTION);
+  return { connectionId, config, purpose: isOver ? "purge" : "transfer" };
+}
+
+/** Whether the agent may still have files of this job, which is over, to remove for good. */
+function mayPurge(
+  row: {
+    readonly epoch: number;
+    readonly status: JobStatus;
+    readonly config: StoredConfig;
+    readonly filesDeleted: number;
+    readonly finishedAt: number | null;
+    readonly isReported: number;
+  },
+  nowMs: number,
+): boolean {
+  // Rows may be older than the option.
+  const deletion = row.config.options.deletion ?? null;
+  if (deletion === null || deletion.dryRun || row.finishedAt === null) return false;
+  // A run whose agent has not heard of its cancel yet is put down by a refusal, as ever.
+  if (row.isReported === 0) return false;
+  // What an earlier epoch has moved is counted nowhere any more.
+  if (row.status !== "completed" && row.filesDeleted === 0 && row.epoch === 1) return false;
+  return nowMs < row.finishedAt + (deletion.retentionDays + PURGE_DAYS_MAX) * DAY_MS;
 }
 
 /** The schedule is the project's, and put in when the config is shown or sent. */
-type StoredConfig = Omit<JobConfig, "schedule">;
+type StoredConfig = Omit<JobConfig, "schedule" | "only">;
 type ProjectStorage = NonNullable<Project["storage"]>;
 
 /** The storage of the job's project, which must be one that takes such a job. */
@@ -389,11 +726,16 @@ async function assertDeletes(
 
 const DEFAULT_OPTIONS = transferOptions.parse({});
 
-type JobRow = Omit<Job, "config" | "totals" | "createdAt" | "startedAt" | "finishedAt" | "agentLastSeenAt"> &
+type JobRow = Omit<
+  Job,
+  "config" | "totals" | "createdAt" | "startAt" | "startedAt" | "finishedAt" | "agentLastSeenAt"
+> &
   Job["totals"] & {
     config: StoredConfig;
     bandwidthSchedule: BandwidthSchedule | null;
+    onlyFailedOf: number | null;
     createdAt: number;
+    startAt: number | null;
     startedAt: number | null;
     finishedAt: number | null;
     agentLastSeenAt: number | null;
@@ -416,6 +758,7 @@ function show(row: JobRow): Job {
       ...row.config,
       options: { ...DEFAULT_OPTIONS, ...row.config.options },
       schedule: row.bandwidthSchedule,
+      ...(row.onlyFailedOf === null ? {} : { only: "failed" as const }),
     },
     status: row.status,
     desiredState: row.desiredState,
@@ -423,9 +766,11 @@ function show(row: JobRow): Job {
     appliedRev: row.appliedRev,
     epoch: row.epoch,
     totals: totalsOf(row),
+    preview: row.preview,
     error: row.error,
     report: row.report === null ? null : { ...row.report, totals: { ...ZERO_TOTALS, ...row.report.totals } },
     createdAt: iso(row.createdAt),
+    startAt: isoOrNull(row.startAt),
     startedAt: isoOrNull(row.startedAt),
     finishedAt: isoOrNull(row.finishedAt),
   };

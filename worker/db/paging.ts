@@ -1,11 +1,125 @@
-/** Lists, newest first: an id is its own cursor, because ids sort by the time they were made. */
-import { lt, type SQL } from "drizzle-orm";
+/**
+ * Lists, by cursor. A plain one goes newest first, and an id is its own cursor, because ids sort by the time they were
+ * made. One that is searched and sorted ({@link chosen}) finds the ids of its page in one index that holds all that is
+ * asked about, and only then reads the rows: so what it costs does not depend on how much a row holds.
+ */
+import { lt, sql, type SQL } from "drizzle-orm";
 import type { SQLiteColumn } from "drizzle-orm/sqlite-core";
-import type { Page } from "../../schema/api.ts";
+import type { Page, Sort } from "../../schema/api.ts";
+import type { OrgTable, ScopedDb } from "../../schema/scoped-db.ts";
+import { invalid } from "../problems.ts";
 
 export interface PageQuery {
   readonly cursor?: string | undefined;
   readonly limit: number;
+}
+
+export interface SortedQuery extends PageQuery {
+  readonly search?: string | undefined;
+  readonly sort?: Sort | undefined;
+  readonly order?: "ascending" | "descending" | undefined;
+}
+
+/** A table as lists see it. */
+export interface Listing {
+  readonly table: OrgTable & { id: SQLiteColumn };
+  readonly name: string;
+  /** What is compared, where the table goes by the name that is given; null = the id alone. Never null in a row. */
+  readonly keys: Readonly<Record<Sort, ((table: string) => string) | null>>;
+}
+
+export interface Chosen {
+  readonly where: SQL;
+  readonly orderBy: SQL[];
+  /** To be read as `sortKey`, for the cursor. */
+  readonly sortKey: SQL.Aliased<string | number | null>;
+  readonly limit: number;
+}
+
+/**
+ * The rows of a page. `index` begins with the organization and what `filters` compare, and holds the sort's key and the
+ * name besides; `filters` are in terms of `t`.
+ */
+export function chosen(
+  db: ScopedDb,
+  { table, name, keys }: Listing,
+  query: SortedQuery,
+  { index, filters }: { index: string; filters: readonly SQL[] },
+): Chosen {
+  const sort = query.sort ?? "created";
+  const order = query.order ?? (sort === "created" || sort === "activity" ? "descending" : "ascending");
+  const direction = sql.raw(order === "ascending" ? "asc" : "desc");
+  const keyOf = keys[sort];
+  const key = keyOf === null ? null : sql.raw(keyOf("t"));
+  const conditions = [sql`t.org_id = ${db.orgId}`, ...filters, ...searched(query.search), ...behindCursor()];
+  const by = key === null ? sql`t.id ${direction}` : sql`${key} ${direction}, t.id ${direction}`;
+  const ids = sql`select t.id from ${sql.raw(name)} t indexed by ${sql.raw(index)} where ${sql.join(conditions, sql` and `)} order by ${by} limit ${limitOf(query)}`;
+  const sortKey = sql<string | number | null>`${sql.raw(keyOf === null ? "null" : keyOf(name))}`.as(
+    "sort_key",
+  );
+  return {
+    where: sql`${table.id} in (${ids})`,
+    orderBy:
+      key === null
+        ? [sql`${table.id} ${direction}`]
+        : [sql`sort_key ${direction}`, sql`${table.id} ${direction}`],
+    sortKey,
+    limit: limitOf(query),
+  };
+
+  function behindCursor(): SQL[] {
+    if (query.cursor === undefined) return [];
+    const [id, value] = partsOf(query.cursor);
+    const than = sql.raw(order === "ascending" ? ">" : "<");
+    if ((key === null) !== (value === null))
+      throw invalid({ cursor: "Not a cursor of this list in this order" });
+    return [key === null ? sql`t.id ${than} ${id}` : sql`(${key}, t.id) ${than} (${value}, ${id})`];
+  }
+}
+
+/** SQLite lowers the letters of ASCII only; of all others, those that stand small and those that stand large are looked for. */
+function searched(search: string | undefined): SQL[] {
+  if (search === undefined || search === "") return [];
+  const lowered = (text: string) => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+  const forms = [...new Set([search, search.toLowerCase(), search.toUpperCase()].map(lowered))];
+  return [
+    sql`(${sql.join(
+      forms.map((form) => sql`instr(t.name_key, ${form}) > 0`),
+      sql` or `,
+    )})`,
+  ];
+}
+
+/** A cursor is an id; where something else sorts, with its value behind it. */
+function partsOf(cursor: string): [id: string, value: string | number | null] {
+  const at = cursor.indexOf("~");
+  if (at === -1) return [cursor, null];
+  const text = cursor.slice(at + 2);
+  return [cursor.slice(0, at), cursor[at + 1] === "n" ? Number(text) : text];
+}
+
+function cursorOf({ id, sortKey }: SortedRow): string {
+  if (sortKey === null) return id;
+  return `${id}~${typeof sortKey === "number" ? "n" : "t"}${sortKey}`;
+}
+
+interface SortedRow {
+  readonly id: string;
+  readonly sortKey: string | number | null;
+}
+
+/** As {@link pageOfRows}, of rows that were {@link chosen}. */
+export function pageOfSorted<Row extends SortedRow, Item>(
+  rows: readonly Row[],
+  query: PageQuery,
+  show: (row: Row) => Item,
+): Page<Item> {
+  const shown = rows.slice(0, query.limit);
+  const last = shown.at(-1);
+  return {
+    items: shown.map(show),
+    nextCursor: rows.length > query.limit && last !== undefined ? cursorOf(last) : null,
+  };
 }
 
 /** The condition for rows behind the cursor. Ask for {@link limitOf} rows, so that it is known whether more follow. */

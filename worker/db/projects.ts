@@ -1,15 +1,15 @@
-import { and, desc, eq, notInArray, sql } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, notInArray, sql } from "drizzle-orm";
 import type * as z from "zod";
 import type { Page, Project, projectCreate, projectUpdate } from "../../schema/api.ts";
 import { FINAL_STATUSES, type AccessTier, type BandwidthSchedule } from "../../schema/job.ts";
 import type { ScopedDb, Write } from "../../schema/scoped-db.ts";
 import { clients, jobs, projects, storageConnections } from "../../schema/tables.ts";
-import { invalid, notFound } from "../problems.ts";
-import { audit, type Actor } from "./audit.ts";
+import { invalid, notFound, Problem } from "../problems.ts";
+import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { assertOpenClient } from "./clients.ts";
 import { createOnce } from "./create.ts";
 import { makeId } from "./ids.ts";
-import { behind, iso, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+import { chosen, iso, pageOfSorted, type Listing, type SortedQuery } from "./paging.ts";
 
 const FIELDS = {
   id: projects.id,
@@ -28,6 +28,7 @@ const FIELDS = {
   prefix: projects.prefix,
   bandwidthSchedule: projects.bandwidthSchedule,
   cancelledAt: projects.cancelledAt,
+  refusedAt: sql<number | null>`${storageConnections.refusedAt}`,
   createdAt: projects.createdAt,
   updatedAt: projects.updatedAt,
   jobCount: countJobs("1"),
@@ -46,14 +47,40 @@ const JOIN = [
   { table: storageConnections, on: eq(storageConnections.id, projects.connectionId), kind: "left" },
 ] as const;
 
-export async function listProjects(
-  db: ScopedDb,
-  query: PageQuery & { clientId?: string | undefined },
-): Promise<Page<Project>> {
-  const ofClient = query.clientId === undefined ? undefined : eq(projects.clientId, query.clientId);
-  const where = and(behind(projects.id, query), ofClient);
-  const options = { join: JOIN, where, orderBy: desc(projects.id), limit: limitOf(query) };
-  return pageOfRows(await db.select(FIELDS, projects, options), query, show);
+/**
+ * As {@link statusOf}, in the order in which the statuses are sorted. The least and the greatest status among a project's
+ * jobs tell whether all are the same, and the index over a project's jobs has them at its two ends.
+ */
+const statusRank = (t: string) => {
+  const end = (which: "min" | "max") =>
+    `(select ${which}(j.status) from jobs j where j.org_id = ${t}.org_id and j.project_id = ${t}.id)`;
+  const all = (status: string) => `(${end("min")} = '${status}' and ${end("max")} = '${status}')`;
+  const refused = `exists (select 1 from storage_connections s where s.org_id = ${t}.org_id and s.id = ${t}.connection_id and s.refused_at is not null)`;
+  return `case when ${t}.cancelled_at is not null then 4 when ${all("completed")} then 3 when ${refused} then 0 when ${end("min")} is null or ${all("created")} then 2 else 1 end`;
+};
+
+const LISTING: Listing = {
+  table: projects,
+  name: "projects",
+  keys: {
+    created: null,
+    name: (t) => `${t}.name_key`,
+    activity: (t) => `${t}.updated_at`,
+    status: statusRank,
+  },
+};
+
+export interface ProjectListQuery extends SortedQuery {
+  readonly clientId?: string | undefined;
+}
+
+export async function listProjects(db: ScopedDb, query: ProjectListQuery): Promise<Page<Project>> {
+  const { sortKey, ...options } = chosen(db, LISTING, query, {
+    index: query.clientId === undefined ? `projects_${query.sort ?? "created"}` : "projects_client",
+    filters: query.clientId === undefined ? [] : [sql`t.client_id = ${query.clientId}`],
+  });
+  const rows = await db.select({ ...FIELDS, sortKey }, projects, { join: JOIN, ...options });
+  return pageOfSorted(rows, query, show);
 }
 
 export async function readProject(db: ScopedDb, id: string): Promise<Project> {
@@ -107,6 +134,55 @@ export async function updateProject(
   return await readProject(db, id);
 }
 
+/** The project and all its jobs that are not final, at once. */
+export async function cancelProject(db: ScopedDb, actor: Actor, id: string): Promise<Project> {
+  await readProject(db, id);
+  const now = Date.now();
+  const open = and(eq(jobs.projectId, id), notInArray(jobs.status, [...FINAL_STATUSES]));
+  await db.batch([
+    db.update(
+      jobs,
+      {
+        desiredState: "cancel",
+        status: "cancelled",
+        desiredRev: sql`${jobs.desiredRev} + 1`,
+        finishedAt: now,
+        updatedAt: now,
+      },
+      open,
+    ),
+    db.update(
+      projects,
+      { cancelledAt: now, updatedAt: now },
+      and(eq(projects.id, id), isNull(projects.cancelledAt)),
+    ),
+    auditIfChanged(db, actor, "project.cancelled", id),
+  ]);
+  return await readProject(db, id);
+}
+
+/** Its jobs stay as they are; those that were cancelled can be retried. */
+export async function reopenProject(db: ScopedDb, actor: Actor, id: string): Promise<Project> {
+  await readProject(db, id);
+  const cancelled = and(eq(projects.id, id), isNotNull(projects.cancelledAt));
+  await db.batch([
+    db.update(projects, { cancelledAt: null, updatedAt: Date.now() }, cancelled),
+    auditIfChanged(db, actor, "project.reopened", id),
+  ]);
+  return await readProject(db, id);
+}
+
+/** Only one that never had a job: what was moved stays told. */
+export async function deleteProject(db: ScopedDb, actor: Actor, id: string): Promise<void> {
+  const { name } = await readProject(db, id);
+  const unused = sql`not exists (select 1 from jobs j where j.org_id = ${db.orgId} and j.project_id = ${id})`;
+  const [removed] = await db.batch([
+    db.delete(projects, sql`${projects.id} = ${id} and ${unused}`),
+    auditIfChanged(db, actor, "project.deleted", id, { name }),
+  ]);
+  if (removed === 0) throw new Problem("CONFLICT", "The project has jobs; cancel it instead");
+}
+
 /** The schedule is a part of the jobs' configs: where it changes, their agents are to have a new revision. */
 function reviseJobs(db: ScopedDb, projectId: string, schedule: BandwidthSchedule | null): Write {
   const present = sql`(select p.bandwidth_schedule from projects p where p.org_id = ${db.orgId} and p.id = ${projectId})`;
@@ -139,6 +215,7 @@ type ProjectRow = Omit<Project, "storage" | "status" | "createdAt" | "updatedAt"
   tier: AccessTier | null;
   prefix: string | null;
   cancelledAt: number | null;
+  refusedAt: number | null;
   createdAt: number;
   updatedAt: number;
   startedJobCount: number;
@@ -174,9 +251,13 @@ function show(row: ProjectRow): Project {
   };
 }
 
-/** Derived from the jobs (`docs/spec.md`, C4). All final but some failed stays `in_progress`, with the failed counted. */
+/**
+ * Derived from the jobs (`docs/spec.md`, C4) and the connection. All final but some failed stays `in_progress`, with the
+ * failed counted. A completed project needs no storage any more.
+ */
 function statusOf(row: ProjectRow): Project["status"] {
   if (row.cancelledAt !== null) return "cancelled";
-  if (row.startedJobCount === 0) return "planning";
-  return row.completedJobCount === row.jobCount ? "completed" : "in_progress";
+  if (row.startedJobCount > 0 && row.completedJobCount === row.jobCount) return "completed";
+  if (row.refusedAt !== null) return "auth_required";
+  return row.startedJobCount === 0 ? "planning" : "in_progress";
 }

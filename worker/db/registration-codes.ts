@@ -8,10 +8,9 @@ import type {
 } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { registrationCodes } from "../../schema/tables.ts";
-import { hashCode, newCode, showCode } from "../auth/registration-code.ts";
+import { hashCode, showCode } from "../auth/registration-code.ts";
 import { notFound, Problem } from "../problems.ts";
-import { audit, type Actor } from "./audit.ts";
-import { makeId } from "./ids.ts";
+import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { behind, iso, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
 
 const FIELDS = {
@@ -36,15 +35,14 @@ export async function readCode(db: ScopedDb, id: string): Promise<RegistrationCo
   return show(row);
 }
 
-/** The only place where a code is known; what is stored cannot be turned back into it. */
+/** Stores a code that was made, unless it is there already; what is stored cannot be turned back into it. */
 export async function createCode(
   db: ScopedDb,
   actor: Actor & { id: string },
   pepper: string,
+  { id, secret: code }: { readonly id: string; readonly secret: string },
   body: z.output<typeof registrationCodeCreate>,
 ): Promise<RegistrationCodeMade> {
-  const code = newCode();
-  const id = makeId("registrationCode");
   const now = Date.now();
   const row = {
     id,
@@ -54,7 +52,10 @@ export async function createCode(
     createdBy: actor.id,
     createdAt: now,
   };
-  await db.batch([db.insert(registrationCodes, row), audit(db, actor, "code.generated", id)]);
+  await db.batch([
+    db.insert(registrationCodes, row, { ignoreConflict: true }),
+    auditIfChanged(db, actor, "code.generated", id),
+  ]);
   return { ...(await readCode(db, id)), code: showCode(code) };
 }
 
@@ -82,7 +83,7 @@ export async function revokeCode(db: ScopedDb, actor: Actor, id: string): Promis
   );
   await db.batch([
     db.update(registrationCodes, { revokedAt: Date.now() }, open),
-    audit(db, actor, "code.revoked", id),
+    auditIfChanged(db, actor, "code.revoked", id),
   ]);
   return await readCode(db, id);
 }

@@ -1,17 +1,24 @@
 /** The routes agents use: register with a code, open the session, ask for grants. */
 import { Hono } from "hono";
 import { KEY_HASH_HEADER } from "../../durable-objects/socket-headers.ts";
-import { agentRegister, grantRequest, type AgentRegistered } from "../../schema/api.ts";
+import {
+  agentRegister,
+  grantRequest,
+  ONLY_PAGE_PATHS,
+  onlyQuery,
+  type AgentRegistered,
+} from "../../schema/api.ts";
+import { jobId } from "../../schema/ids.ts";
 import { SUBPROTOCOL } from "../../schema/protocol.ts";
-import { scopedDb } from "../../schema/scoped-db.ts";
 import { newAgentKey } from "../auth/agent-key.ts";
 import { hashCode, normalizeCode } from "../auth/registration-code.ts";
 import { makeGrant } from "../azure/grants.ts";
-import { addressOf, readBody, type App } from "../context.ts";
+import { withStorage } from "../azure/open-storage.ts";
+import { addressOf, readBody, readId, readQuery, type App } from "../context.ts";
 import { audit } from "../db/audit.ts";
-import { openConnection } from "../db/connections.ts";
 import { registerAgent } from "../db/identity.ts";
-import { findGrantable } from "../db/jobs.ts";
+import { findGrantable, listOnlyPaths } from "../db/jobs.ts";
+import { guessCode } from "../limits.ts";
 import { invalid, Problem } from "../problems.ts";
 import { sha256Hex } from "../secrets.ts";
 
@@ -23,27 +30,29 @@ export const agentApi = new Hono<App>()
     const code = normalizeCode(body.code);
     // Hashed even when it cannot be a code, so that every refusal takes the same way.
     const codeHash = await hashCode(pepper, code ?? "");
-    const facts = { ...body, name: body.name ?? body.host };
-    const made = await registerAgent(c.env.DB, codeHash, facts, Date.now());
+    const made = await guessCode(c, async ({ byHand }) => {
+      const status = byHand ? ("pending" as const) : ("offline" as const);
+      const facts = { ...body, name: body.name ?? body.host, address: addressOf(c), status };
+      const agent = await registerAgent(c.env.DB, codeHash, facts, Date.now());
+      return agent === null ? null : { ...agent, name: facts.name, pending: byHand };
+    });
     if (made === null) {
       throw new Problem(
         "REGISTRATION_REFUSED",
         "The registration code is not valid; generate a new one in the dashboard",
       );
     }
-    const { orgId, orgName, agentId } = made;
+    const { orgId, orgName, agentId, pending } = made;
     const key = newAgentKey(agentId);
-    await c.env.AGENT.getByName(agentId).initialize({ orgId, agentId, keyHash: await sha256Hex(key) });
-    const db = scopedDb(c.env.DB, orgId);
-    await db.batch([
-      audit(db, { kind: "agent", id: agentId, address: addressOf(c) }, "agent.registered", agentId),
-    ]);
+    const identity = { orgId, agentId, keyHash: await sha256Hex(key), pending };
+    await c.env.AGENT.getByName(agentId).initialize(identity);
     const answer: AgentRegistered = {
       agentId,
-      agentName: facts.name,
+      agentName: made.name,
       organizationId: orgId,
       organizationName: orgName,
       key,
+      ...(pending ? { pending } : {}),
     };
     return c.json(answer, 201);
   })
@@ -64,12 +73,21 @@ export const agentApi = new Hono<App>()
     const { jobId, epoch } = await readBody(c, grantRequest);
     const { agentId } = c.get("agent");
     const db = c.get("db");
-    const { connectionId, config } = await findGrantable(db, agentId, jobId, epoch);
-    const account = await openConnection(db, c.env.SECRETS_KEYS, connectionId);
-    const grant = await makeGrant(account, config, Date.now());
+    const { connectionId, config, purpose } = await findGrantable(db, agentId, { jobId, epoch }, Date.now());
+    const grant = await withStorage(
+      c.env,
+      db,
+      connectionId,
+      async (account) => await makeGrant(account, { ...config, purpose }, Date.now()),
+    );
     const actor = { kind: "agent", id: agentId, address: addressOf(c) } as const;
     const permissions = new URLSearchParams(grant.sas).get("sp");
     const details = { epoch, expiresAt: grant.expiresAt, permissions };
     await db.batch([audit(db, actor, "grant.made", jobId, details)]);
     return c.json(grant);
+  })
+  .get("/jobs/:id/only", async (c) => {
+    const { epoch, after } = readQuery(c, onlyQuery);
+    const asked = { jobId: readId(c, jobId), epoch, after, limit: ONLY_PAGE_PATHS };
+    return c.json(await listOnlyPaths(c.get("db"), c.get("agent").agentId, asked));
   });

@@ -2,8 +2,16 @@ import { Hono } from "hono";
 import { projectCreate, projectListQuery, projectUpdate } from "../../schema/api.ts";
 import { projectId } from "../../schema/ids.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
-import { createProject, listProjects, readProject, updateProject } from "../db/projects.ts";
-import { pokeProject } from "../wishes.ts";
+import {
+  cancelProject,
+  createProject,
+  deleteProject,
+  listProjects,
+  readProject,
+  reopenProject,
+  updateProject,
+} from "../db/projects.ts";
+import { pokeCancelled, pokeProject } from "../wishes.ts";
 
 export const projects = new Hono<App>()
   .get("/", async (c) => c.json(await listProjects(c.get("db"), readQuery(c, projectListQuery))))
@@ -17,4 +25,16 @@ export const projects = new Hono<App>()
     const project = await updateProject(c.get("db"), actorOf(c), readId(c, projectId), body);
     if (body.bandwidthSchedule !== undefined) await pokeProject(c, project.id);
     return c.json(project);
+  })
+  .post("/:id/cancel", async (c) => {
+    const project = await cancelProject(c.get("db"), actorOf(c), readId(c, projectId));
+    await pokeCancelled(c, project.id);
+    return c.json(project);
+  })
+  .post("/:id/reopen", async (c) =>
+    c.json(await reopenProject(c.get("db"), actorOf(c), readId(c, projectId))),
+  )
+  .delete("/:id", async (c) => {
+    await deleteProject(c.get("db"), actorOf(c), readId(c, projectId));
+    return c.body(null, 204);
   });

@@ -4,6 +4,7 @@ import type { Session } from "../../schema/api.ts";
 import { sessions } from "../../schema/tables.ts";
 import { dropSession } from "../auth/session-cookie.ts";
 import { actorOf, type App } from "../context.ts";
+import { endLiveSockets } from "../live-sockets.ts";
 import { audit } from "../db/audit.ts";
 import { iso } from "../db/paging.ts";
 
@@ -19,12 +20,13 @@ export const session = new Hono<App>()
     return c.json(body);
   })
   .delete("/", async (c) => {
-    const { sessionId } = c.get("user");
+    const { orgId, sessionId } = c.get("user");
     const db = c.get("db");
     await db.batch([
       db.update(sessions, { revokedAt: Date.now() }, eq(sessions.id, sessionId)),
       audit(db, actorOf(c), "session.ended", sessionId),
     ]);
+    await endLiveSockets(c.env, orgId, [sessionId]);
     dropSession(c);
     return c.body(null, 204);
   });

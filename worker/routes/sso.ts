@@ -5,14 +5,14 @@
 import { Hono, type Context } from "hono";
 import { html } from "hono/html";
 import { REFUSAL_STATUS, TokenRefused, verifyHubToken, type HubIdentity } from "../auth/hub-token.ts";
+import { hubTrust, sharedKeySet } from "../auth/hub-trust.ts";
 import { forgetSignIn, giveSession, rememberedSignIn, rememberSignIn } from "../auth/session-cookie.ts";
 import { addressOf, type App } from "../context.ts";
-import { audit } from "../db/audit.ts";
 import { consumeToken, recordRefusal, signIn } from "../db/identity.ts";
 import { developmentSecret } from "../env.ts";
+import { limitSignIn } from "../limits.ts";
 import { page } from "../pages.ts";
 import { sha256Hex } from "../secrets.ts";
-import { scopedDb } from "../../schema/scoped-db.ts";
 
 const BEGUN = "begun";
 
@@ -30,9 +30,10 @@ export const sso = new Hono<App>()
   });
 
 async function accept(c: Context<App>, token: string | undefined): Promise<Response> {
+  if ((await limitSignIn(c)) === "refused") return await askToWait(c);
   const nowMs = Date.now();
   try {
-    const identity = await verifyHubToken(token ?? "", c.env.PORTAL_SSO_SECRET, nowMs);
+    const identity = await verifyHubToken(token ?? "", hubTrust(c.env, sharedKeySet), nowMs);
     const tokenHash = await sha256Hex(token ?? "");
     const remembered = rememberedSignIn(c);
     // Our page confirms by its form. A second look at the same link confirms nothing.
@@ -44,9 +45,12 @@ async function accept(c: Context<App>, token: string | undefined): Promise<Respo
     if (!(await consumeToken(c.env.DB, identity.jti, nowMs)))
       throw new TokenRefused("token_used", identity.jti);
     forgetSignIn(c);
-    const { orgId, userId } = await signIn(c.env.DB, identity, await giveSession(c), nowMs);
-    const db = scopedDb(c.env.DB, orgId);
-    await db.batch([audit(db, { kind: "user", id: userId, address: addressOf(c) }, "session.began", userId)]);
+    const browser = {
+      tokenHash: await giveSession(c),
+      address: addressOf(c),
+      userAgent: c.req.header("user-agent") ?? null,
+    };
+    await signIn(c.env.DB, identity, browser, nowMs);
     return c.redirect("/", 303);
   } catch (error) {
     if (!(error instanceof TokenRefused)) throw error;
@@ -71,6 +75,17 @@ async function ask(c: Context<App>, identity: HubIdentity, token: string): Promi
         <input type="hidden" name="token" value="${token}" />
         <button type="submit">Continue</button>
       </form>`,
+  );
+}
+
+async function askToWait(c: Context<App>): Promise<Response> {
+  return await page(
+    c,
+    429,
+    "Please wait",
+    html`<h1>Too many sign-ins from your network</h1>
+      <p>Wait a minute, then start again from the Hub.</p>
+      <a class="button" href="/sso/start">Sign in again</a>`,
   );
 }
 

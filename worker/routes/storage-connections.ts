@@ -1,16 +1,18 @@
 import { Hono } from "hono";
 import { connectionCreate, containerCreate, listQuery, type ConnectionCreate } from "../../schema/api.ts";
 import { connectionId } from "../../schema/ids.ts";
+import { withStorage } from "../azure/open-storage.ts";
 import { BlobServiceError, createContainer, listContainers } from "../azure/blob-service.ts";
 import {
   parseConnectionString,
   parseContainerSas,
   StorageAccountError,
+  type PastedSecret,
   type StorageAccount,
 } from "../azure/storage-account.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
 import { audit } from "../db/audit.ts";
-import { createConnection, listConnections, openConnection, readConnection } from "../db/connections.ts";
+import { createConnection, listConnections, readConnection } from "../db/connections.ts";
 import type { Env } from "../env.ts";
 import { invalid, Problem } from "../problems.ts";
 
@@ -32,24 +34,26 @@ export const storageConnections = new Hono<App>()
   })
   .get("/:id", async (c) => c.json(await readConnection(c.get("db"), readId(c, connectionId))))
   .get("/:id/containers", async (c) => {
-    const account = await openConnection(c.get("db"), c.env.SECRETS_KEYS, readId(c, connectionId));
-    return c.json({ containers: await orProblem(listContainers(account)) });
+    const asked = withStorage(c.env, c.get("db"), readId(c, connectionId), listContainers);
+    return c.json({ containers: await orProblem(asked) });
   })
   .post("/:id/containers", async (c) => {
     const id = readId(c, connectionId);
     const { name } = await readBody(c, containerCreate);
     const db = c.get("db");
-    const account = await openConnection(db, c.env.SECRETS_KEYS, id);
-    if (account.container !== null) {
-      throw invalid({ name: `This connection opens the container "${account.container}" only` });
-    }
-    await orProblem(createContainer(account, name));
-    await db.batch([audit(db, actorOf(c), "storage.container_created", id, { container: name })]);
-    return c.json({ containers: await orProblem(listContainers(account)) }, 201);
+    const asked = withStorage(c.env, db, id, async (account) => {
+      if (account.container !== null) {
+        throw invalid({ name: `This connection opens the container "${account.container}" only` });
+      }
+      await createContainer(account, name);
+      await db.batch([audit(db, actorOf(c), "storage.container_created", id, { container: name })]);
+      return await listContainers(account);
+    });
+    return c.json({ containers: await orProblem(asked) }, 201);
   });
 
 /** Reads what was pasted and asks the account whether it is any good; what is wrong stands at the field. */
-async function tryAccount(env: Env, body: ConnectionCreate): Promise<StorageAccount> {
+async function tryAccount(env: Env, body: ConnectionCreate): Promise<StorageAccount<PastedSecret>> {
   const anyHost = env.ENVIRONMENT === "development";
   const field = body.kind === "connection_string" ? "connectionString" : "containerSasUrl";
   try {
