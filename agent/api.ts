@@ -5,9 +5,11 @@
 import * as z from "zod";
 import {
   agentRegistered,
+  onlyPaths,
   type AgentRegister,
   type AgentRegistered,
   type GrantRequest,
+  type OnlyPaths,
 } from "../schema/api.ts";
 import { grant, type Grant } from "../schema/connector.ts";
 import { errorBody } from "../schema/errors.ts";
@@ -62,9 +64,35 @@ export async function requestGrant(
   };
 }
 
+/** Asks for a page of the files that failed in the epoch before. */
+export async function requestOnlyPaths(
+  platform: Platform,
+  config: AgentConfig,
+  { jobId, epoch, after }: { jobId: string; epoch: number; after: number },
+  signal: AbortSignal,
+): Promise<OnlyPaths> {
+  const query = new URLSearchParams({ epoch: String(epoch), after: String(after) });
+  const url = `${config.url}/api/agent/jobs/${jobId}/only?${query}`;
+  const { body } = await send(platform, { method: "GET", url, key: config.key }, signal);
+  return parseAnswer(onlyPaths, body);
+}
+
 async function post(
   platform: Platform,
-  { url, key, request }: { url: string; key: string | null; request: unknown },
+  request: { url: string; key: string | null; request: unknown },
+  signal: AbortSignal,
+): Promise<{ body: unknown; date: string | null }> {
+  return await send(platform, { method: "POST", ...request }, signal);
+}
+
+async function send(
+  platform: Platform,
+  {
+    method,
+    url,
+    key,
+    request,
+  }: { method: "GET" | "POST"; url: string; key: string | null; request?: unknown },
   signal: AbortSignal,
 ): Promise<{ body: unknown; date: string | null }> {
   const limit = new AbortController();
@@ -75,12 +103,12 @@ async function post(
   );
   try {
     const response = await platform.fetch(url, {
-      method: "POST",
+      method,
       headers: {
-        "Content-Type": "application/json",
+        ...(request === undefined ? {} : { "Content-Type": "application/json" }),
         ...(key === null ? {} : { Authorization: `Bearer ${key}` }),
       },
-      body: JSON.stringify(request),
+      ...(request === undefined ? {} : { body: JSON.stringify(request) }),
       // A redirect would carry the key elsewhere.
       redirect: "manual",
       signal: AbortSignal.any([signal, limit.signal]),

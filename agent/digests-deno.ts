@@ -148,9 +148,9 @@ class HashThread {
     if (this.#isClosed) throw new Error("Cannot read files: the digests are closed");
     clearTimeout(this.#idleTimer);
     this.#worker ??= this.#start();
-    const inMemory = files.map(({ into, path, identity, sizeBytes, modifiedMs }) => {
+    const inMemory = files.map(({ into, ...file }) => {
       if (!this.sees(into)) throw new TypeError("Cannot read: the place does not lie in one of the buffers");
-      return { path, identity, sizeBytes, modifiedMs, offset: into.byteOffset, length: into.length };
+      return { ...file, offset: into.byteOffset, length: into.length };
     });
     try {
       const answer = await this.ask(null, { kind: "read", checksum: kind, files: inMemory });

@@ -1,7 +1,7 @@
 /** The digests of a real agent, with its second thread. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { identityOf, versionOf } from "./connectors/local-file.ts";
+import { FRESH_MS, identityOf, versionOf } from "./connectors/local-file.ts";
 import { HEADROOM_BYTES, type ChecksumKind, type Digests, type FileToRead } from "./digests.ts";
 import { denoDigests } from "./digests-deno.ts";
 import { statOf } from "./file-stat-deno.ts";
@@ -272,7 +272,7 @@ class Folder implements Disposable {
     const path = `${this.root}/${name}`;
     Deno.writeFileSync(path, bytes);
     Deno.utimeSync(path, OLD, OLD);
-    return { ...listed(path), into: NO_BYTES };
+    return { ...listed(path), freshSinceMs: Infinity, into: NO_BYTES };
   }
   [Symbol.dispose](): void {
     Deno.removeSync(this.root, { recursive: true });
@@ -292,7 +292,7 @@ async function readAll(digests: Digests, kind: ChecksumKind, files: readonly Fil
   const placed = files.map((file) => {
     const into = buffer(digests, 0).subarray(at, at + file.sizeBytes + 1);
     at += file.sizeBytes + 1;
-    return { ...file, into };
+    return { ...file, into, freshSinceMs: Date.now() - FRESH_MS };
   });
   return { placed, reads: await digests.readFiles(kind, placed) };
 }
@@ -306,7 +306,7 @@ Deno.test(
       new Uint8Array(sizeBytes).fill(sizeBytes & 255),
     );
     const files = contents.map((bytes, index) => folder.put(`f${index}`, bytes));
-    await new Promise((resolve) => setTimeout(resolve, 3_100));
+    await new Promise((resolve) => setTimeout(resolve, FRESH_MS + 100));
     for (const kind of ["crc64", "md5"] as const) {
       const { placed, reads } = await readAll(digests, kind, files);
       for (const [index, bytes] of contents.entries()) {
@@ -331,7 +331,7 @@ Deno.test(
     const names = ["grew", "shrank", "touched", "replaced", "gone", "link", "pipe", "folder", "same"];
     const files = names.map((name) => folder.put(name, bytes));
     const at = (name: string) => `${folder.root}/${name}`;
-    await new Promise((resolve) => setTimeout(resolve, 3_100));
+    await new Promise((resolve) => setTimeout(resolve, FRESH_MS + 100));
     Deno.writeFileSync(at("grew"), new Uint8Array(101));
     Deno.writeFileSync(at("shrank"), new Uint8Array(99));
     Deno.utimeSync(at("touched"), OLD, new Date(OLD.getTime() + 1_000));
@@ -355,7 +355,7 @@ Deno.test(
     using folder = new Folder();
     const fresh = folder.put("fresh", new Uint8Array(10));
     assert.deepEqual((await readAll(digests, "crc64", [fresh])).reads, [null]);
-    await new Promise((resolve) => setTimeout(resolve, 3_100));
+    await new Promise((resolve) => setTimeout(resolve, FRESH_MS + 100));
     const into = buffer(digests, 0).subarray(0, 10);
     assert.deepEqual(
       await digests.readFiles("crc64", [{ ...fresh, into }]),

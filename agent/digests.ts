@@ -39,6 +39,8 @@ export interface FileToRead {
   readonly identity: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** When it was written to after this, it is not the simple case. */
+  readonly freshSinceMs: number;
   /** Inside of one of the buffers, and at least a byte longer than the file. */
   readonly into: Uint8Array;
 }

@@ -6,15 +6,11 @@
  */
 import { createHash } from "node:crypto";
 import fs from "node:fs";
-import { identityOf, isFresh, isUntouched, versionOf } from "./connectors/local-file.ts";
-import type { ChecksumKind, FileRead } from "./digests.ts";
+import { identityOf, isUntouched, touchedMs, versionOf } from "./connectors/local-file.ts";
+import type { ChecksumKind, FileRead, FileToRead } from "./digests.ts";
 import { READ_FLAGS, statOpened } from "./file-stat-deno.ts";
 
-export interface FileInMemory {
-  readonly path: string;
-  readonly identity: string;
-  readonly sizeBytes: number;
-  readonly modifiedMs: number;
+export interface FileInMemory extends Omit<FileToRead, "into"> {
   readonly offset: number;
   readonly length: number;
 }
@@ -48,7 +44,6 @@ function readOpened(
   memory: WebAssembly.Memory,
   checksum: (bytes: Uint8Array) => Uint8Array,
 ): FileRead | null {
-  const nowMs = Date.now();
   const before = statOpened(descriptor);
   const isListed =
     before.kind === "file" &&
@@ -56,7 +51,7 @@ function readOpened(
     before.sizeBytes === file.sizeBytes &&
     before.modifiedMs === file.modifiedMs;
   const version = versionOf(before);
-  if (!isListed || version === null || isFresh(before, nowMs)) return null;
+  if (!isListed || version === null || touchedMs(before) > file.freshSinceMs) return null;
   const into = new Uint8Array(memory.buffer, file.offset, file.sizeBytes + 1);
   const count = fs.readSync(descriptor, into, 0, into.length, null);
   if (count !== file.sizeBytes || !isUntouched(statOpened(descriptor), before)) return null;

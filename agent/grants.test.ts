@@ -67,6 +67,10 @@ class ControlPlane {
     return () => Response.json({ error: sentence, code, details: null }, { status });
   }
 
+  heldUp() {
+    return this.grants.heldUp;
+  }
+
   async current(): Promise<string> {
     const granted = ask(this.grants, new AbortController().signal);
     // Looked at below; until then a rejection is nobody's oversight.
@@ -198,6 +202,51 @@ for (const [status, code] of [
     await assert.rejects(waiting, /suspended/);
   });
 }
+
+const SIGN_IN = "Azure credentials expired — re-authenticate via dashboard";
+
+Deno.test("[M13] while somebody has to sign in again the run waits, says so, asks each minute, and goes on", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(...Array.from({ length: 30 }, () => plane.refuse(403, "AZURE_AUTH_EXPIRED", SIGN_IN)));
+  const granted = ask(plane.grants, new AbortController().signal);
+  await plane.clock.advance(0);
+  assert.deepEqual(plane.heldUp(), { reason: "authorization", untilMs: null, message: SIGN_IN });
+  await plane.clock.advance(10 * MINUTE);
+  const asked = plane.requests.length;
+  assert.ok(asked >= 8 && asked <= 14, `asked ${asked} times in ten minutes`);
+  assert.notEqual(plane.heldUp(), null);
+  plane.answers.length = 0;
+  await plane.clock.advance(2 * MINUTE);
+  assert.match((await granted).sas, /^sig=SECRET/);
+  assert.equal(plane.heldUp(), null);
+  assert.equal(plane.stale, 0);
+});
+
+Deno.test("[M13] nobody is held up while the old grant serves", async () => {
+  const plane = new ControlPlane();
+  await plane.current();
+  plane.answers.push(...Array.from({ length: 90 }, () => plane.refuse(403, "AZURE_AUTH_EXPIRED", SIGN_IN)));
+  await plane.clock.advance(31 * MINUTE);
+  assert.equal(await plane.current(), "sig=SECRET1");
+  await plane.clock.advance(MINUTE);
+  assert.equal(plane.heldUp(), null);
+  await plane.clock.advance(28 * MINUTE);
+  assert.equal(plane.heldUp()?.reason, "authorization");
+});
+
+Deno.test("[M13] who waits for a sign-in is let go at once when the job is paused or the run is over", async () => {
+  const plane = new ControlPlane();
+  plane.answers.push(plane.refuse(403, "AZURE_AUTH_EXPIRED", SIGN_IN));
+  const stop = new AbortController();
+  const waiting = ask(plane.grants, stop.signal);
+  await plane.clock.advance(0);
+  stop.abort(new Error("paused"));
+  await assert.rejects(waiting, /paused/);
+  const other = ask(plane.grants, new AbortController().signal);
+  other.catch(() => undefined);
+  plane.over.abort(new Error("over"));
+  await assert.rejects(other, /over/);
+});
 
 Deno.test("[A25] a refused grant is replaced once, however many streams met the refusal", async () => {
   const plane = new ControlPlane();

@@ -3,11 +3,13 @@
  *
  * One request is under way at a time, whoever waits for it. While the old grant is good it is handed out and the next is
  * fetched behind it, so that a control plane that is away for a while stops nobody before the grant really ends. A "no"
- * that time will not change stays a no for this run.
+ * that time will not change stays a no for this run; while somebody has to sign in again at the dashboard the run waits,
+ * says so ({@link Grants.heldUp}), and goes on by itself.
  */
 import type { Grant } from "../schema/connector.ts";
 import type { JobDestination } from "../schema/job.ts";
 import type { JobErrorCode } from "../schema/errors.ts";
+import type { Waiting } from "../schema/protocol.ts";
 import { ApiRefusal, ApiUnreachable, requestGrant } from "./api.ts";
 import { backoffMs } from "./backoff.ts";
 import type { AgentConfig } from "./config.ts";
@@ -20,6 +22,12 @@ export const GRANT_LEFT_MS_MIN = 2 * 60_000;
 /** A grant that was refused as soon as it was made is not asked for again at once. */
 export const REPLACE_MS_MIN = 5_000;
 
+/** A person is what is waited for: asked about once a minute, drawn anew so that many agents do not come together. */
+const SIGN_IN_MS_MIN = 45_000;
+const SIGN_IN_MS_MAX = 75_000;
+/** The control plane asks for a new sign-in, which is neither a failure nor for ever. */
+const SIGN_IN_NEEDED = "AZURE_AUTH_EXPIRED";
+
 export interface GrantsInput {
   readonly platform: Platform;
   readonly config: AgentConfig;
@@ -30,6 +38,27 @@ export interface GrantsInput {
   readonly signal: AbortSignal;
   /** The control plane no longer knows this epoch; the run is to be put down without a word. */
   readonly onStale: () => void;
+}
+
+/** A grant as it was given. */
+export interface Given {
+  readonly grant: Grant;
+  /** Before it was asked for, by the monotonic clock. */
+  readonly askedMs: number;
+  /** The control plane's clock at that time. */
+  readonly serverNowMs: number;
+}
+
+/** Asks once. Throws what the request throws, and {@link TransferError} for a grant that leads elsewhere. */
+export async function askGrant(
+  { platform, config, jobId, epoch, destination }: Omit<GrantsInput, "signal" | "onStale">,
+  signal: AbortSignal,
+): Promise<Given> {
+  const askedMs = platform.clock.monotonic();
+  const { grant, serverNowMs } = await requestGrant(platform, config, { jobId, epoch }, signal);
+  const refusal = destinationRefusal(grant, destination, config.url);
+  if (refusal !== null) throw permanent("DESTINATION_REFUSED", refusal);
+  return { grant, askedMs, serverNowMs };
 }
 
 interface HeldGrant {
@@ -50,9 +79,17 @@ export class Grants implements GrantProvider {
   #held: HeldGrant | null = null;
   #renewal: Promise<HeldGrant> | null = null;
   #refused: TransferError | null = null;
+  /** What the control plane said when it asked for a new sign-in. */
+  #signInNeeded: string | null = null;
 
   constructor(input: GrantsInput) {
     this.#input = input;
+  }
+
+  /** Why nobody gets a grant just now, when that is for a person to change; null while there is one. */
+  get heldUp(): Waiting | null {
+    if (this.#signInNeeded === null || this.#isGood(this.#held)) return null;
+    return { reason: "authorization", untilMs: null, message: this.#signInNeeded };
   }
 
   current(signal: AbortSignal): Grant | Promise<Grant> {
@@ -62,7 +99,7 @@ export class Grants implements GrantProvider {
     const now = this.#input.platform.clock.monotonic();
     if (held !== null && now < held.renewMs) return held.grant;
     const renewal = this.#renew(0);
-    if (held !== null && now < held.endMs - GRANT_LEFT_MS_MIN) return held.grant;
+    if (this.#isGood(held)) return held.grant;
     return orAborted(renewal, signal).then(({ grant }) => grant);
   }
 
@@ -73,6 +110,10 @@ export class Grants implements GrantProvider {
     this.#held = null;
     const ageMs = this.#input.platform.clock.monotonic() - held.fetchedMs;
     return (await orAborted(this.#renew(REPLACE_MS_MIN - ageMs), signal)).grant;
+  }
+
+  #isGood(held: HeldGrant | null): held is HeldGrant {
+    return held !== null && this.#input.platform.clock.monotonic() < held.endMs - GRANT_LEFT_MS_MIN;
   }
 
   #renew(delayMs: number): Promise<HeldGrant> {
@@ -95,14 +136,12 @@ export class Grants implements GrantProvider {
 
   /** Tries until there is an answer that counts, or the run is over. */
   async #fetch(delayMs: number): Promise<HeldGrant> {
-    const { platform, config, jobId, epoch, destination, signal } = this.#input;
+    const { platform, jobId, epoch, signal } = this.#input;
     if (delayMs > 0) await platform.clock.sleep(delayMs, signal);
     for (let tries = 0; ; tries++) {
-      const askedMs = platform.clock.monotonic();
       try {
-        const { grant, serverNowMs } = await requestGrant(platform, config, { jobId, epoch }, signal);
-        const refusal = destinationRefusal(grant, destination, config.url);
-        if (refusal !== null) throw permanent("DESTINATION_REFUSED", refusal);
+        const { grant, askedMs, serverNowMs } = await askGrant(this.#input, signal);
+        this.#signInNeeded = null;
         return {
           grant,
           fetchedMs: askedMs,
@@ -120,6 +159,12 @@ export class Grants implements GrantProvider {
           this.#input.onStale();
           await aborted(signal);
         }
+        this.#signInNeeded = code === SIGN_IN_NEEDED ? error.message.slice(0, 300) : null;
+      }
+      if (this.#signInNeeded !== null) {
+        const spread = platform.random.next() * (SIGN_IN_MS_MAX - SIGN_IN_MS_MIN);
+        await platform.clock.sleep(SIGN_IN_MS_MIN + spread, signal);
+        continue;
       }
       await platform.clock.sleep(Math.max(250, backoffMs(tries, platform.random.next())), signal);
     }

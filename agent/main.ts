@@ -10,6 +10,7 @@
  */
 import { resolve } from "node:path";
 import type { AgentRegistered } from "../schema/api.ts";
+import type { JobConfig } from "../schema/job.ts";
 import { VERSION } from "../schema/version.ts";
 import { ApiRefusal, ApiUnreachable, register } from "./api.ts";
 import { parseCommandLine, USAGE, UsageError, type Command } from "./command-line.ts";
@@ -24,17 +25,21 @@ import {
   stateFolder,
   type AgentConfig,
 } from "./config.ts";
+import { purgeQuarantine } from "./connectors/local-quarantine.ts";
 import { openDestination, openSource } from "./connectors/registry.ts";
 import { AccountGates } from "./engine/gate.ts";
 import { MemoryBudget } from "./engine/memory-budget.ts";
 import { startRun } from "./engine/run.ts";
 import { Throttle } from "./engine/throttle.ts";
-import { Grants } from "./grants.ts";
+import { askGrant, Grants } from "./grants.ts";
+import { OnlyFailed, onlyListName, readOnlyList } from "./only-failed.ts";
+import { ManifestUploads } from "./manifest-upload.ts";
 import { denoPlatform, makeFolder, makeReserve, readTextFile, writeTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { redact } from "./redact.ts";
 import { hideFolders, judgeSource } from "./refusals.ts";
 import { mayRemove, parsePolicy, POLICY_FILE, PolicyError } from "./policy.ts";
+import { keepPurging } from "./purge.ts";
 import { Runner, RUNS_MAX } from "./runner.ts";
 import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
@@ -132,6 +137,11 @@ async function registerAndRun(command: Extract<Command, { kind: "register" }>): 
   writeTextFile(configPath, formatConfig(config));
   console.log(`Organization: ${registered.organizationName}`);
   console.log(`Agent: ${registered.agentName}`);
+  if (registered.pending === true) {
+    console.log(
+      "This agent waits for approval: an admin approves it in the dashboard, under Agents. It keeps asking and starts by itself then",
+    );
+  }
   console.log(`Registered. State is kept in ${folder}. Start it again with: migrate-agent start`);
   return await run({ platform, state, folder, config });
 }
@@ -200,28 +210,28 @@ interface World {
 async function run({ platform, state, folder, config }: World): Promise<number> {
   const agentId = agentOfKey(config.key);
   state.claim(agentId);
+  const gates = new AccountGates(platform.clock, platform.random);
+  const allowsRemoval = ({ source }: JobConfig): boolean => {
+    try {
+      return mayRemove(
+        parsePolicy(readFile(`${folder}${SEPARATOR}${POLICY_FILE}`)),
+        source.path,
+        platform.disk,
+      );
+    } catch (error) {
+      if (!(error instanceof PolicyError)) throw error;
+      platform.log("policy_refused", { message: error.message });
+      return false;
+    }
+  };
+  const manifests = new ManifestUploads({ platform, config, folder: `${folder}${SEPARATOR}manifests` });
   const runner = new Runner({
     platform,
     state,
     startRun,
-    shared: {
-      throttle: new Throttle(platform.clock),
-      gates: new AccountGates(platform.clock, platform.random),
-      memory: new MemoryBudget(RUNS_MAX),
-    },
-    mayRemove: ({ source }) => {
-      try {
-        return mayRemove(
-          parsePolicy(readFile(`${folder}${SEPARATOR}${POLICY_FILE}`)),
-          source.path,
-          platform.disk,
-        );
-      } catch (error) {
-        if (!(error instanceof PolicyError)) throw error;
-        platform.log("policy_refused", { message: error.message });
-        return false;
-      }
-    },
+    manifestWritten: (manifest) => manifests.add(manifest),
+    shared: { throttle: new Throttle(platform.clock), gates, memory: new MemoryBudget(RUNS_MAX) },
+    mayRemove: allowsRemoval,
     folders: { journals: `${folder}${SEPARATOR}jobs`, manifests: `${folder}${SEPARATOR}manifests` },
     refusal: ({ source }) => {
       const verdict = judgeSource(source.path, platform.disk, folder);
@@ -239,15 +249,21 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
         signal,
         onStale,
       });
+      const source = openSource(job.source, { ...platform, disk: hideFolders(platform.disk, hidden) });
+      const keptPath = `${folder}${SEPARATOR}jobs${SEPARATOR}${onlyListName({ jobId, epoch })}`;
+      const only = { platform, config, jobId, epoch, keptPath, signal, onStale };
       return {
-        source: openSource(job.source, { ...platform, disk: hideFolders(platform.disk, hidden) }),
+        source: job.only === "failed" ? new OnlyFailed(source, (stop) => readOnlyList(only, stop)) : source,
         destination: openDestination(job.destination, grants, platform),
+        heldUp: () => grants.heldUp,
       };
     },
   });
   platform.log("agent_started", { agentId, version: VERSION, url: config.url, folder });
   const session = new AbortController();
+  const life = new AbortController();
   const stopped = onStopSignal(platform, async () => {
+    life.abort();
     try {
       await runner.suspend();
     } finally {
@@ -256,6 +272,19 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     }
   });
   runner.start();
+  const uploading = manifests.run(life.signal);
+  const purging = keepPurging(
+    {
+      platform,
+      state,
+      gates,
+      mayRemove: allowsRemoval,
+      askGrant: (job, signal) => askGrant({ ...job, platform, config }, signal),
+      openDestination: (destination, grants) => openDestination(destination, grants, platform),
+      purge: ({ jobId, source }, options) => purgeQuarantine(platform, { root: source.path, jobId }, options),
+    },
+    life.signal,
+  );
   const end = await holdSession({
     platform,
     config,
@@ -265,7 +294,9 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     signal: session.signal,
   });
   if (end.kind === "revoked") {
+    life.abort();
     await runner.suspend();
+    await Promise.all([purging, uploading]);
     state.close();
     return complain(
       EXIT.revoked,
@@ -274,6 +305,7 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     );
   }
   await stopped;
+  await Promise.all([purging, uploading]);
   state.close();
   platform.log("agent_stopped", { agentId });
   return EXIT.stopped;

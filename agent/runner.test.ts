@@ -75,7 +75,7 @@ class FakeRun implements Run {
       currentPath: null,
     };
   }
-  end(outcome: JobReport["outcome"]): void {
+  end(outcome: JobReport["outcome"], more: Partial<JobReport> = {}): void {
     const at = "2026-11-22T10:00:00.000Z";
     this.#done.resolve({
       outcome,
@@ -86,6 +86,7 @@ class FakeRun implements Run {
       activeMs: 0,
       verification: "chain",
       manifest: null,
+      ...more,
     });
   }
   break(error: Error): void {
@@ -516,4 +517,50 @@ Deno.test("[A20] progress is that of the jobs being worked on", async () => {
     [[job(2), TOTALS]],
   );
   await settle();
+});
+
+Deno.test("[R11] a run that has moved files into the quarantine is remembered with its result, and longer than it", async () => {
+  using agent = new Agent();
+  const deletion = { retentionDays: 7, filesMax: null, dryRun: false };
+  const config = { ...CONFIG, options: { ...CONFIG.options, deletion } };
+  const removal = { files: 1, bytes: 5, dryRun: false, filesPurged: 0, stays: {} };
+  const totals = { ...TOTALS, filesDeleted: 1 };
+  agent.runner.apply(wanted({ config }));
+  agent.run.end("completed", { totals, removal });
+  agent.runner.apply(wanted({ number: 2, config }));
+  agent.run.end("completed", { removal: { ...removal, files: 0 } });
+  agent.runner.apply(wanted({ number: 3 }));
+  agent.run.end("cancelled");
+  agent.runner.apply(wanted({ number: 4, config }));
+  agent.run.end("cancelled", { totals });
+  agent.runner.apply(wanted({ number: 5, config, state: "pause" }));
+  agent.runner.apply(wanted({ number: 5, config, rev: 2, state: "cancel" }));
+  await settle();
+  agent.runner.acknowledge(1_000);
+  agent.restart();
+  const endedMs = Date.parse("2026-11-22T10:00:00.000Z");
+  const dayMs = 86_400_000;
+  const due = agent.state.dueQuarantines(endedMs + 7 * dayMs, 10);
+  assert.deepEqual(
+    due.map(({ jobId }) => jobId),
+    [job(1), job(4)],
+  );
+  assert.deepEqual(agent.state.findQuarantine(job(1)), {
+    jobId: job(1),
+    epoch: 1,
+    config,
+    dueMs: endedMs + 7 * dayMs,
+    untilMs: endedMs + 67 * dayMs,
+  });
+});
+
+Deno.test("[R11] a later epoch that was cancelled before it began answers for what an earlier one has left", async () => {
+  using agent = new Agent();
+  const deletion = { retentionDays: 7, filesMax: null, dryRun: false };
+  const config = { ...CONFIG, options: { ...CONFIG.options, deletion } };
+  agent.runner.apply(wanted({ config }));
+  agent.run.end("failed", { totals: { ...TOTALS, filesDeleted: 1 } });
+  await settle();
+  agent.runner.apply(wanted({ config, epoch: 2, rev: 2, state: "cancel" }));
+  assert.equal(agent.state.findQuarantine(job(1))?.epoch, 2);
 });

@@ -20,10 +20,13 @@ import { Bell } from "./bell.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
 import { lineSettingsOf } from "./engine/line-limit.ts";
 import type { Run, RunInput, RunProgress, SharedLimits } from "./engine/run.ts";
+import { onlyListName } from "./only-failed.ts";
+import type { WrittenManifest } from "./manifest-upload.ts";
 import type { Platform } from "./platform.ts";
+import { retentionOf } from "./purge.ts";
 import { redact } from "./redact.ts";
 import type { Work } from "./session.ts";
-import type { AgentState, Epoch, JobState, Wanted } from "./state.ts";
+import type { AgentState, Epoch, JobState, Retention, Wanted } from "./state.ts";
 
 /** Jobs that are worked on at once; the others wait in the order in which they came. */
 export const RUNS_MAX = 4;
@@ -39,12 +42,15 @@ export interface RunnerInput {
   readonly connect: (job: Epoch & { config: JobConfig; signal: AbortSignal; onStale: () => void }) => {
     source: Source;
     destination: Destination;
+    heldUp?: RunInput["heldUp"];
   };
   readonly shared: SharedLimits;
   /** Whether somebody at this machine allows that source files of such a job are removed. Asked before each is. */
   readonly mayRemove: (config: JobConfig) => boolean;
   /** Folders that exist, without a separator at the end. */
   readonly folders: { readonly journals: string; readonly manifests: string };
+  /** Told of each manifest before the result that names it is written down; after a crash perhaps twice. */
+  readonly manifestWritten?: (manifest: WrittenManifest) => void;
 }
 
 /** A run that is going on. */
@@ -350,8 +356,14 @@ export class Runner implements Work {
       outcome: report.outcome,
       code: report.error?.code,
     });
+    if (report.manifest !== null) this.#input.manifestWritten?.({ jobId, epoch, ...report.manifest });
     try {
-      this.#input.state.finish({ jobId, epoch, report });
+      this.#input.state.finish({
+        jobId,
+        epoch,
+        report,
+        retention: this.#retentionOf({ jobId, epoch }, report),
+      });
     } catch (error) {
       // Not written: the job counts as unfinished, and the next start of the program comes back to it.
       this.#logFailure("result_not_stored", { jobId, epoch }, error);
@@ -361,22 +373,35 @@ export class Runner implements Work {
     if (!this.#closing) this.#fill();
   }
 
+  #retentionOf({ jobId, epoch }: Epoch, report: JobReport): Retention | null {
+    const job = this.#input.state.find(jobId);
+    const config = jobConfig.safeParse(job?.config);
+    if (!config.success || (job?.started !== true && epoch === 1)) return null;
+    return retentionOf(config.data, epoch, report);
+  }
+
   // --- files ---
 
-  #journalPath({ jobId, epoch }: Epoch): string {
-    return `${this.#input.folders.journals}${this.#input.platform.disk.separator}${journalName({ jobId, epoch })}`;
+  #journalPath(epoch: Epoch): string {
+    return this.#besideJournals(journalName(epoch));
+  }
+
+  #besideJournals(name: string): string {
+    return `${this.#input.folders.journals}${this.#input.platform.disk.separator}${name}`;
   }
 
   #dropJournal(epoch: Epoch): void {
     this.#input.platform.removeDatabase(this.#journalPath(epoch));
+    this.#input.platform.removeDatabase(this.#besideJournals(onlyListName(epoch)));
   }
 
   /** Removes what a crash left behind: journals of replaced epochs, and of results that were acked. */
   #sweepJournals(): void {
     const { platform, state, folders } = this.#input;
-    const needed = new Set([...state.unfinished(), ...state.unackedResults()].map(journalName));
+    const epochs = [...state.unfinished(), ...state.unackedResults()];
+    const needed = new Set(epochs.flatMap((epoch) => [journalName(epoch), onlyListName(epoch)]));
     for (const { name } of platform.disk.readFolder(folders.journals)) {
-      const base = /^(job_[0-9a-z]+\.[0-9]+\.db)(-wal|-shm)?$/.exec(name)?.[1];
+      const base = /^(job_[0-9a-z]+\.[0-9]+\.(?:db|only\.json))(-wal|-shm)?$/.exec(name)?.[1];
       if (base === undefined || needed.has(base)) continue;
       platform.removeDatabase(`${folders.journals}${platform.disk.separator}${base}`);
     }

@@ -135,7 +135,9 @@ function adviceOn(ending: Exclude<Ending, { kind: "stopped" }>): string | null {
     case "superseded":
       return "Another agent connected with this agent's key. Each machine needs a registration of its own";
     case "lost":
-      return null;
+      return ending.kind === "refused" && ending.status === 403
+        ? "The control plane, or a proxy before it, refuses this agent for now. If it waits for approval, an admin approves it in the dashboard, under Agents. Trying again"
+        : null;
   }
 }
 

@@ -331,3 +331,53 @@ Deno.test("[A61] what has happened is written down on a full disk, too, in the r
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+Deno.test("[R11] what a job has left in a quarantine is remembered over restarts, until it is forgotten", () => {
+  using disk = new Disk();
+  const finish = (jobId: string, epoch: number, dueMs: number | null) => {
+    disk.state.accept(wanted({ jobId, epoch, rev: epoch, config: { epoch } }), null);
+    const retention = dueMs === null ? null : { dueMs, untilMs: dueMs + 100 };
+    disk.state.finish({ jobId, epoch, report: REPORT, retention });
+  };
+  finish(JOB, 1, 10);
+  finish(OTHER_JOB, 1, 5);
+  finish(OTHER_JOB, 1, 1);
+  finish(OTHER_JOB, 2, null);
+  disk.state.acknowledge(1_000);
+  const state = disk.reopen();
+  const due = (nowMs: number, limit = 10) => state.dueQuarantines(nowMs, limit).map(({ jobId }) => jobId);
+  assert.deepEqual([due(4), due(5), due(10), due(10, 1)], [[], [OTHER_JOB], [OTHER_JOB, JOB], [OTHER_JOB]]);
+  assert.deepEqual(state.findQuarantine(JOB), {
+    jobId: JOB,
+    epoch: 1,
+    config: { epoch: 1 },
+    dueMs: 10,
+    untilMs: 110,
+  });
+  state.postponeQuarantine({ jobId: OTHER_JOB, epoch: 1 }, 20);
+  assert.deepEqual(due(19), [JOB]);
+  state.forgetQuarantine({ jobId: OTHER_JOB, epoch: 1 });
+  assert.equal(state.findQuarantine(OTHER_JOB), null);
+});
+
+Deno.test("[R11] a later epoch answers for what an earlier one has left, which is due as it was", () => {
+  using disk = new Disk();
+  disk.state.accept(wanted(), null);
+  disk.state.finish({ jobId: JOB, epoch: 1, report: REPORT, retention: { dueMs: 10, untilMs: 110 } });
+  disk.state.accept(wanted({ epoch: 2, rev: 2 }), null);
+  disk.state.finish({ jobId: JOB, epoch: 2, report: REPORT, retention: { dueMs: 50, untilMs: 150 } });
+  const { epoch, dueMs, untilMs } = disk.state.findQuarantine(JOB) ?? {};
+  assert.deepEqual([epoch, dueMs, untilMs], [2, 10, 150]);
+  // Who has looked at what the first one left cannot forget the second one's.
+  disk.state.forgetQuarantine({ jobId: JOB, epoch: 1 });
+  disk.state.postponeQuarantine({ jobId: JOB, epoch: 1 }, 99);
+  assert.equal(disk.state.findQuarantine(JOB)?.dueMs, 10);
+});
+
+Deno.test("[A7] what another agent has left in a quarantine is nothing this one is given a grant for", () => {
+  using disk = new Disk();
+  disk.state.accept(wanted(), null);
+  disk.state.finish({ jobId: JOB, epoch: 1, report: REPORT, retention: { dueMs: 10, untilMs: 110 } });
+  disk.state.claim("agt_01jd0000000000000000000009");
+  assert.equal(disk.state.findQuarantine(JOB), null);
+});

@@ -80,6 +80,20 @@ export interface Epoch {
   readonly epoch: number;
 }
 
+/** When to come back to what a job has left in a quarantine. */
+export interface Retention {
+  /** Not before this. */
+  readonly dueMs: number;
+  /** Not after this any more. */
+  readonly untilMs: number;
+}
+
+/** A job whose files may lie in a quarantine yet; `epoch` is its newest that has ended. */
+export interface Retained extends Epoch, Retention {
+  /** As it came. */
+  readonly config: unknown;
+}
+
 type Unnumbered = Omit<JobEvent, "eventSeq"> | Omit<Result, "eventSeq">;
 
 const SCHEMA = `
@@ -105,6 +119,14 @@ const SCHEMA = `
     epoch INTEGER NOT NULL,
     is_result INTEGER NOT NULL,
     body TEXT NOT NULL
+  ) STRICT;
+  -- Kept apart from the jobs, of which only the newest are remembered once they are finished.
+  CREATE TABLE IF NOT EXISTS quarantines (
+    job_id TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    config TEXT NOT NULL,
+    due_ms INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL
   ) STRICT;
 `;
 const VERSION = "1";
@@ -149,6 +171,8 @@ export class AgentState {
       if (present !== null) {
         this.#sql("DELETE FROM jobs").run();
         this.#sql("DELETE FROM outbox").run();
+        // Nobody else is given a grant for these jobs, so what lies there stays.
+        this.#sql("DELETE FROM quarantines").run();
         this.#setMeta("event_seq", "0");
       }
       this.#setMeta("agent_id", agentId);
@@ -256,8 +280,8 @@ export class AgentState {
     });
   }
 
-  /** The end of an epoch. A second one, and one of a replaced epoch, changes nothing. */
-  finish(ended: Epoch & { report: JobReport }): void {
+  /** The end of an epoch, and what is to be done about what it has left. A second one, and one of a replaced epoch, changes nothing. */
+  finish(ended: Epoch & { report: JobReport; retention?: Retention | null }): void {
     this.#transaction(() => this.#finish(ended));
   }
 
@@ -314,16 +338,68 @@ export class AgentState {
     });
   }
 
-  #finish({ jobId, epoch, report }: Epoch & { report: JobReport }): void {
+  // --- quarantines ---
+
+  /** Jobs whose days are over, those first that have waited longest. */
+  dueQuarantines(nowMs: number, limit: number): Epoch[] {
+    const rows = this.#sql(
+      "SELECT job_id, epoch FROM quarantines WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
+    ).iterate(nowMs, limit);
+    return [...rows].map((found) => ({ jobId: String(found["job_id"]), epoch: Number(found["epoch"]) }));
+  }
+
+  findQuarantine(jobId: string): Retained | null {
+    const found = this.#sql("SELECT * FROM quarantines WHERE job_id = ?").get(jobId);
+    if (found === undefined) return null;
+    return {
+      jobId,
+      epoch: Number(found["epoch"]),
+      config: JSON.parse(String(found["config"])),
+      dueMs: Number(found["due_ms"]),
+      untilMs: Number(found["until_ms"]),
+    };
+  }
+
+  /** Unless a later epoch has ended meanwhile, which may have left something itself. */
+  postponeQuarantine({ jobId, epoch }: Epoch, dueMs: number): void {
+    this.#transaction(() => {
+      this.#sql("UPDATE quarantines SET due_ms = ? WHERE job_id = ? AND epoch = ?").run(dueMs, jobId, epoch);
+    });
+  }
+
+  /** As {@link postponeQuarantine}. */
+  forgetQuarantine({ jobId, epoch }: Epoch): void {
+    this.#transaction(() => {
+      this.#sql("DELETE FROM quarantines WHERE job_id = ? AND epoch = ?").run(jobId, epoch);
+    });
+  }
+
+  #finish({
+    jobId,
+    epoch,
+    report,
+    retention = null,
+  }: Epoch & { report: JobReport; retention?: Retention | null }): void {
     const present = this.#sql("SELECT 1 FROM jobs WHERE job_id = ? AND epoch = ? AND finished = 0").get(
       jobId,
       epoch,
     );
     if (present === undefined) return;
     this.#sql("UPDATE jobs SET finished = 1 WHERE job_id = ?").run(jobId);
+    if (retention !== null) this.#retain(jobId, retention);
     // Parsed, so that what cannot be sent fails here, with the journal still there.
     const body: Omit<Result, "eventSeq"> = { type: "result", jobId, epoch, report: jobReport.parse(report) };
     this.#post({ jobId, epoch, isResult: 1, body });
+  }
+
+  /** What an earlier epoch has left is due as it was. */
+  #retain(jobId: string, { dueMs, untilMs }: Retention): void {
+    this.#sql(
+      `INSERT INTO quarantines (job_id, epoch, config, due_ms, until_ms)
+       SELECT job_id, epoch, config, ?, ? FROM jobs WHERE job_id = ?
+       ON CONFLICT (job_id) DO UPDATE SET epoch = excluded.epoch, config = excluded.config,
+         due_ms = min(due_ms, excluded.due_ms), until_ms = max(until_ms, excluded.until_ms)`,
+    ).run(dueMs, untilMs, jobId);
   }
 
   #post({ jobId, epoch, isResult, body }: Epoch & { isResult: 0 | 1; body: Unnumbered }): void {

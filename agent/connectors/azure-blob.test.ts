@@ -210,6 +210,38 @@ Deno.test("[Z5] names that XML cannot hold are read as they were encoded", async
   });
 });
 
+Deno.test("[E29] until when it costs to replace a blob follows from its tier, and from when it came there", async () => {
+  const DAY_MS = 86_400_000;
+  const written = "Wed, 01 Jul 2026 10:00:00 GMT";
+  const moved = "Wed, 08 Jul 2026 10:00:00 GMT";
+  for (const [tier, changed, days] of [
+    ["Hot", null, null],
+    ["", null, null],
+    ["P10", null, null],
+    ["Cool", null, 30],
+    ["Cold", moved, 90 + 7],
+    ["Archive", moved, 180 + 7],
+  ] as const) {
+    const change = changed === null ? "" : `<AccessTierChangeTime>${changed}</AccessTierChangeTime>`;
+    const blob = `<Blob><Name>p/a</Name><Properties><Last-Modified>${written}</Last-Modified><Etag>1</Etag>
+      <Content-Length>3</Content-Length><AccessTier>${tier}</AccessTier>${change}</Properties></Blob>`;
+    const text = `<EnumerationResults><Blobs>${blob}</Blobs><NextMarker/></EnumerationResults>`;
+    const expected = days === null ? undefined : Date.parse(written) + days * DAY_MS;
+    const page = await answering(() => answer(200, text)).page(null, SIGNAL);
+    assert.equal(page.items[0]?.feeUntilMs, expected, `${tier} in the listing`);
+    const headers = {
+      etag: "1",
+      "content-length": "3",
+      "x-ms-version": "2023-11-03",
+      "last-modified": written,
+      ...(tier === "" ? {} : { "x-ms-access-tier": tier }),
+      ...(changed === null ? {} : { "x-ms-access-tier-change-time": changed }),
+    };
+    const held = await answering(() => answer(200, "", headers)).find("a", SIGNAL);
+    assert.equal(held?.feeUntilMs, expected, `${tier} by itself`);
+  }
+});
+
 Deno.test("[Z7] each refusal of the service is somebody's trouble, with the right advice", () => {
   const cases: readonly (readonly [number, string, string, string | null, string])[] = [
     [404, "ContainerNotFound", "job", "DESTINATION_MISSING", "never"],

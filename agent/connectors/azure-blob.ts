@@ -111,13 +111,16 @@ export class AzureBlobDestination implements Destination {
     const request: Request = { method: "HEAD", path, query: {}, headers: {}, body: null, expected: 200 };
     const answer = await orNull(this.#send(request, { signal, pace: NO_PACE }), ["BlobNotFound"]);
     if (answer === null) return null;
+    const tier = answer.header("x-ms-access-tier");
+    const since = answer.header("x-ms-access-tier-change-time") ?? answer.header("last-modified");
     return {
       path,
       sizeBytes: Number(answer.header("content-length")),
       etag: plainTag(answer.header("etag")),
       sha256: answer.header("x-ms-meta-sha256"),
       modifiedMs: readTime(answer.header("x-ms-meta-mtime")),
-      archived: answer.header("x-ms-access-tier") === "Archive",
+      archived: tier === "Archive",
+      ...feeOf(tier, since),
     };
   }
 
@@ -314,8 +317,23 @@ export class AzureBlobDestination implements Destination {
       sha256: blob.sha256,
       modifiedMs: readTime(blob.modified),
       archived: blob.tier === "Archive",
+      ...feeOf(blob.tier, blob.tierSince),
     };
   }
+}
+
+/**
+ * Blobs that leave their tier earlier, by being deleted, written over or moved, are charged for the rest of the time; it
+ * runs from the change of tier, or from the last change where there was none
+ * (learn.microsoft.com/azure/storage/blobs/access-tiers-overview and archive-blob).
+ */
+const TIER_DAYS: Readonly<Record<string, number>> = { Cool: 30, Cold: 90, Archive: 180 };
+const DAY_MS = 86_400_000;
+
+function feeOf(tier: string | null, since: string | null): Pick<Held, "feeUntilMs"> {
+  const days = TIER_DAYS[tier ?? ""];
+  const sinceMs = days === undefined ? null : readTime(since);
+  return days === undefined || sinceMs === null ? {} : { feeUntilMs: sinceMs + days * DAY_MS };
 }
 
 function encodePath(name: string): string {

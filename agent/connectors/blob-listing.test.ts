@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readListing } from "./blob-listing.ts";
 import { XmlError } from "./xml.ts";
 
-const BLOB = `<Blob><Name>a&amp;b/ö.txt</Name><Properties><Creation-Time>x</Creation-Time><Etag>0x8D1</Etag>
+const BLOB = `<Blob><Name>a&amp;b/ö.txt</Name><Properties><Creation-Time>x</Creation-Time><Last-Modified>Wed, 01 Jul 2026 10:00:00 GMT</Last-Modified><Etag>0x8D1</Etag>
   <Content-Length>11</Content-Length><AccessTier>Cool</AccessTier></Properties>
   <Metadata><mtime>2026-01-01T00:00:00.000Z</mtime><sha256>ab</sha256></Metadata><OrMetadata /></Blob>`;
 
@@ -32,6 +32,11 @@ Deno.test("[Z2] a page of the listing is read alike by search and by the parser"
     listing(BLOB.replace("<Name>", '<Name Encoded="true">').replace("ö", "%EF%BF%BF"), ""),
     listing(BLOB.replace("a&amp;b/ö.txt", "&lt;/Blob&gt;&lt;NextMarker&gt;evil"), ""),
     listing(BLOB.replace("<AccessTier>Cool</AccessTier>", ""), ""),
+    listing(BLOB.replace("Cool", "Hot"), ""),
+    listing(
+      BLOB.replace("<AccessTier>", "<AccessTierChangeTime>later</AccessTierChangeTime><AccessTier>"),
+      "",
+    ),
   ];
   for (const text of texts) assert.deepEqual(readListing(text), readListing(parsed(text)), text);
   assert.deepEqual(readListing(texts[2] as string), {
@@ -41,6 +46,7 @@ Deno.test("[Z2] a page of the listing is read alike by search and by the parser"
         sizeBytes: 11,
         etag: "0x8D1",
         tier: "Cool",
+        tierSince: "Wed, 01 Jul 2026 10:00:00 GMT",
         sha256: "ab",
         modified: "2026-01-01T00:00:00.000Z",
       },
@@ -49,6 +55,8 @@ Deno.test("[Z2] a page of the listing is read alike by search and by the parser"
   });
   assert.equal(readListing(texts[3] as string).blobs[1]?.name, "A/ö.txt");
   assert.equal(readListing(texts[6] as string).blobs[0]?.name, "a&b/\uffff.txt");
+  const since = texts.slice(-3).map((text) => readListing(text).blobs[0]?.tierSince);
+  assert.deepEqual(since, ["", "", "later"], "where nobody pays for it no time is read");
 });
 
 Deno.test("[X1] a page of the listing that is cut off anywhere is refused", () => {

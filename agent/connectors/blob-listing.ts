@@ -13,6 +13,8 @@ export interface ListedBlob {
   /** With or without quotes, as the service gives it. */
   readonly etag: string;
   readonly tier: string;
+  /** When it came into its tier; empty where that is Hot, and nobody asks. */
+  readonly tierSince: string;
   /** Null where the blob has no such metadata. */
   readonly sha256: string | null;
   readonly modified: string | null;
@@ -57,14 +59,21 @@ function readBlob(text: string): ListedBlob {
   const isEncoded = text.slice(nameAt, nameFrom).includes('Encoded="true"');
   const metadataAt = text.indexOf("<Metadata>");
   const metadata = metadataAt === -1 ? "" : text.slice(metadataAt);
+  const tier = textOf(text, "AccessTier");
   return {
     name: isEncoded ? decodeURIComponent(name) : name,
     sizeBytes: Number(textOf(text, "Content-Length")),
     etag: textOf(text, "Etag"),
-    tier: textOf(text, "AccessTier"),
+    tier,
+    tierSince: isCharged(tier) ? textOf(text, "AccessTierChangeTime") || textOf(text, "Last-Modified") : "",
     sha256: metadataOf(metadata, "sha256"),
     modified: metadataOf(metadata, "mtime"),
   };
+}
+
+/** Most blobs are Hot, and are not looked through for times. */
+function isCharged(tier: string): boolean {
+  return tier !== "" && tier !== "Hot";
 }
 
 /** Empty when it is not there. */
@@ -103,11 +112,14 @@ function readParsedBlob(blob: XmlElement): ListedBlob {
   );
   const name = blob.child("Name");
   const text = name?.text ?? "";
+  const tier = properties?.textOf("AccessTier") ?? "";
+  const since = properties?.textOf("AccessTierChangeTime") || properties?.textOf("Last-Modified");
   return {
     name: name?.attributes.get("Encoded") === "true" ? decodeURIComponent(text) : text,
     sizeBytes: Number(properties?.textOf("Content-Length")),
     etag: properties?.textOf("Etag") ?? "",
-    tier: properties?.textOf("AccessTier") ?? "",
+    tier,
+    tierSince: isCharged(tier) ? (since ?? "") : "",
     sha256: metadata.get("sha256") ?? null,
     modified: metadata.get("mtime") ?? null,
   };

@@ -60,7 +60,7 @@ export interface Source {
    * Where an entry lies for a system call, so that it can be read beside this thread as long as it is, by its identity, what
    * was listed. Null where only the source itself can read it.
    */
-  locate(entry: Entry): string | null;
+  locate(entry: Entry): Located | null;
   /** Opens an entry for one read from front to end. Throws what `readWhole` throws. */
   open(entry: Entry, signal: AbortSignal): Promise<Reading>;
   /** Where its files wait before they are removed for good; null where none can be removed. */
@@ -68,6 +68,14 @@ export interface Source {
 }
 
 export const LISTED_PAGE_ITEMS_MAX = 1_000;
+
+/** A small file that may be read by its path. */
+export interface Located {
+  /** In the system's own form. */
+  readonly path: string;
+  /** What was written to after this, by the clock of its file system, has to be looked at closely. */
+  readonly freshSinceMs: number;
+}
 
 /** An entry that was read whole: as it was before, while and after. */
 export interface WholeRead {
@@ -249,6 +257,8 @@ export interface Held {
   readonly modifiedMs: number | null;
   /** It is in a tier from which it can neither be read nor replaced. */
   readonly archived: boolean;
+  /** Who replaces or removes it before this time may be charged for that; absent where nobody is, or nobody knows. */
+  readonly feeUntilMs?: number;
 }
 
 export interface HeldPage {

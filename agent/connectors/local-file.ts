@@ -19,8 +19,20 @@ export function isUntouched(now: FileStat, before: FileStat): boolean {
   );
 }
 
-export function isFresh({ modifiedMs, changedMs }: FileStat, nowMs: number): boolean {
-  return Math.max(modifiedMs, changedMs ?? 0) > nowMs - FRESH_MS;
+/** So far behind ours a share's clock may be: more, and Windows does not sign in to it (Kerberos, RFC 4120, 5 minutes). */
+const SKEW_MS_MAX = 5 * 60_000;
+
+/** When the file was written to, or had its times set, by the clock of its file system. */
+export function touchedMs({ modifiedMs, changedMs }: FileStat): number {
+  return Math.max(modifiedMs, changedMs ?? 0);
+}
+
+/**
+ * What was written to after this was written to moments ago. `newestMs` is the newest time that was seen in the same
+ * file system: where somebody is writing, its clock is no further behind than that.
+ */
+export function freshSinceMs(nowMs: number, newestMs: number): number {
+  return Math.min(nowMs, Math.max(newestMs, nowMs - SKEW_MS_MAX)) - FRESH_MS;
 }
 
 export function identityOf({ device, inode }: FileStat): string | null {

@@ -6,7 +6,13 @@ import { type DiskChanges, DiskError, type Platform } from "../platform.ts";
 import type { UndoNote } from "./connector.ts";
 import { LocalSource } from "./local.ts";
 import { versionOf } from "./local-file.ts";
-import { purgeQuarantine, QUARANTINE_FOLDER, README_FILE, UNDO_FILE } from "./local-quarantine.ts";
+import {
+  type LocalPurgeOptions,
+  purgeQuarantine,
+  QUARANTINE_FOLDER,
+  README_FILE,
+  UNDO_FILE,
+} from "./local-quarantine.ts";
 
 const SIGNAL = new AbortController().signal;
 const platform = denoPlatform(() => {});
@@ -328,31 +334,40 @@ function moved(folder: Folder, text = "content"): UndoNote {
   return note;
 }
 
-function purge(folder: Folder, nowMs: number, isHeld = true, on: Platform = platform) {
-  return purgeQuarantine(on, folder.root, {
-    nowMs,
-    mayGoOn: () => true,
-    isBusy: () => false,
-    confirm: () => Promise.resolve(isHeld),
-    signal: SIGNAL,
-  });
+/** What became of each, and how it ended. */
+async function purge(folder: Folder, nowMs: number, more: Partial<LocalPurgeOptions> = {}): Promise<string> {
+  const settled: string[] = [];
+  const end = await purgeQuarantine(
+    platform,
+    { root: folder.root, jobId: "job_1" },
+    {
+      nowMs,
+      mayGoOn: () => true,
+      confirm: () => Promise.resolve(true),
+      onSettled: (_, purged) => void settled.push(purged),
+      signal: SIGNAL,
+      ...more,
+    },
+  );
+  return [...settled, end].join(" ");
 }
 
 Deno.test("[R8] a file is purged when its days are over, and not before; the list stays as a record", async () => {
   using folder = new Folder();
   moved(folder);
-  assert.deepEqual(await purge(folder, 7 * DAY_MS - 1), { purged: 0, waiting: 1, kept: 0 });
+  assert.equal(await purge(folder, 7 * DAY_MS - 1), "not_due left");
   assert.equal(folder.quarantined(), "content");
-  assert.deepEqual(await purge(folder, 7 * DAY_MS), { purged: 1, waiting: 0, kept: 0 });
+  assert.equal(await purge(folder, 7 * DAY_MS), "purged empty");
   assert.equal(folder.quarantined(), null);
   assert.match(folder.text(`${QUARANTINE_FOLDER}/job_1/purged-${7 * DAY_MS}.jsonl`) ?? "", /"a\/file"/);
-  assert.deepEqual(await purge(folder, 8 * DAY_MS), { purged: 0, waiting: 0, kept: 0 });
+  assert.equal(await purge(folder, 8 * DAY_MS), "closed");
 });
 
 Deno.test("[R8] what the destination does not hold any more is not purged", async () => {
   using folder = new Folder();
   moved(folder);
-  assert.deepEqual(await purge(folder, 8 * DAY_MS, false), { purged: 0, waiting: 0, kept: 1 });
+  const confirm = () => Promise.resolve(false);
+  assert.equal(await purge(folder, 8 * DAY_MS, { confirm }), "unconfirmed left");
   assert.equal(folder.quarantined(), "content");
 });
 
@@ -363,27 +378,25 @@ Deno.test("[R8] what was written to in the quarantine is not purged, though its 
   const { atime, mtime } = Deno.lstatSync(file);
   Deno.writeTextFileSync(file, "CONTENT");
   Deno.utimeSync(file, atime ?? 0, mtime ?? 0);
-  assert.deepEqual(await purge(folder, 8 * DAY_MS), { purged: 0, waiting: 0, kept: 1 });
+  assert.equal(await purge(folder, 8 * DAY_MS), "changed left");
   assert.equal(folder.quarantined(), "CONTENT");
 });
 
-Deno.test("[R8] a file nobody noted, a busy job, and what was put in a file's place are left alone", async () => {
+Deno.test("[R8] a file nobody noted, another job's, and what was put in a file's place are left alone", async () => {
   using folder = new Folder();
   moved(folder);
   folder.put(`${QUARANTINE_FOLDER}/job_1/ab12-0-1`, "not noted");
-  const options = {
-    mayGoOn: () => true,
-    confirm: () => Promise.resolve(true),
-    signal: SIGNAL,
-    nowMs: 8 * DAY_MS,
-  };
-  await purgeQuarantine(platform, folder.root, { ...options, isBusy: (jobId) => jobId === "job_1" });
+  folder.put(`${QUARANTINE_FOLDER}/job_2/${NAME}`, "another's");
+  const options = { jobId: "job_2", root: folder.root };
+  const asked = { mayGoOn: () => true, confirm: () => Promise.resolve(true), onSettled: () => {} };
+  await purgeQuarantine(platform, options, { ...asked, signal: SIGNAL, nowMs: 8 * DAY_MS });
   assert.equal(folder.quarantined(), "content");
   Deno.removeSync(folder.at(`${QUARANTINE_FOLDER}/job_1/${NAME}`));
   folder.put(`${QUARANTINE_FOLDER}/job_1/${NAME}`, "content");
   await purge(folder, 8 * DAY_MS);
   assert.equal(folder.quarantined(), "content");
   assert.equal(folder.quarantined("ab12-0-1"), "not noted");
+  assert.equal(folder.text(`${QUARANTINE_FOLDER}/job_2/${NAME}`), "another's");
 });
 
 Deno.test("[R9] a list that ends in half a line, after a death or on a full disk, is read and goes on", async () => {
@@ -392,7 +405,7 @@ Deno.test("[R9] a list that ends in half a line, after a death or on a full disk
   folder.quarantine().open("job_1");
   Deno.writeTextFileSync(list, '{"name":"half of a li');
   moved(folder);
-  assert.deepEqual(await purge(folder, 8 * DAY_MS), { purged: 1, waiting: 0, kept: 0 });
+  assert.equal(await purge(folder, 8 * DAY_MS), "purged empty");
 });
 
 Deno.test("[R8] a list whose names lead out of the quarantine removes nothing", async () => {
@@ -407,4 +420,24 @@ Deno.test("[R8] a list whose names lead out of the quarantine removes nothing", 
     );
   await purge(folder, 8 * DAY_MS);
   assert.equal(folder.text("precious"), "content");
+});
+
+Deno.test("[R8] a purge makes no folder, and goes through no link", { ignore: isWindows }, async () => {
+  using folder = new Folder();
+  using other = new Folder();
+  assert.equal(await purge(folder, 8 * DAY_MS), "absent");
+  assert.deepEqual([...Deno.readDirSync(folder.root)], []);
+  moved(other);
+  Deno.symlinkSync(other.at(QUARANTINE_FOLDER), folder.at(QUARANTINE_FOLDER));
+  await assert.rejects(purge(folder, 8 * DAY_MS), isDiskError("not_a_folder"));
+  assert.equal(other.quarantined(), "content");
+});
+
+Deno.test("[R8] a list to which somebody may be writing by now is not put aside", async () => {
+  using folder = new Folder();
+  moved(folder);
+  let isBusy = false;
+  const onSettled = () => void (isBusy = true);
+  assert.equal(await purge(folder, 8 * DAY_MS, { onSettled, mayGoOn: () => !isBusy }), "interrupted");
+  assert.ok(folder.text(`${QUARANTINE_FOLDER}/job_1/${UNDO_FILE}`) !== null);
 });

@@ -86,7 +86,7 @@ export class LocalQuarantine implements Quarantine {
     }
   }
 
-  open(jobId: string): QuarantineFolder {
+  open(jobId: string): LocalQuarantineFolder {
     const { disk, changes } = this.#platform;
     const root = this.#realRoot();
     let folder = root;
@@ -127,42 +127,37 @@ export class LocalQuarantine implements Quarantine {
   }
 }
 
-export interface PurgeTotals {
-  readonly purged: number;
-  /** Not due yet. */
-  readonly waiting: number;
-  /** Due, but not removed: unconfirmed, changed, or refused by the system. */
-  readonly kept: number;
+export interface LocalPurgeOptions extends PurgeOptions {
+  /** Asked before a file that may be removed is read for it. What it throws ends the purge. */
+  readonly permit?: () => Promise<void>;
 }
 
 /**
- * Removes for good what is due in the quarantine of one source, whichever jobs it came from; knows nothing but the folder
- * itself. `isBusy`: jobs that are moving files there now are left alone.
+ * - `absent`: the source has no quarantine at all; a volume that is not mounted looks the same.
+ * - `closed`: nothing of this job is left there.
+ * - `empty`: nothing is left there now, and the undo list is put aside.
  */
+export type JobPurgeEnd = PurgeEnd | "absent" | "closed";
+
+/** Removes for good what is due of one job, when its run is long over; makes no folder for it. */
 export async function purgeQuarantine(
   platform: Platform,
-  root: string,
-  options: Omit<PurgeOptions, "onSettled"> & { readonly isBusy: (jobId: string) => boolean },
-): Promise<PurgeTotals> {
-  const totals = { purged: 0, waiting: 0, kept: 0 };
+  { root, jobId }: { readonly root: string; readonly jobId: string },
+  options: LocalPurgeOptions,
+): Promise<JobPurgeEnd> {
   const { disk } = platform;
   const real = disk.realPath(root);
   const quarantine = systemPath(disk, real, QUARANTINE_FOLDER);
-  if (statOf(disk, quarantine)?.kind !== "folder") return totals;
-  for (const { name, kind } of disk.readFolder(quarantine)) {
-    if (kind !== "folder" || !isName(name) || options.isBusy(name)) continue;
-    const folder = new LocalQuarantineFolder(platform, real, systemPath(disk, quarantine, name));
-    const end = await folder.purge({ ...options, onSettled: (_, purged) => countPurged(totals, purged) });
-    // Nobody need read it again.
-    if (end === "empty") folder.closeList(options.nowMs);
-  }
-  return totals;
-}
-
-function countPurged(totals: { purged: number; waiting: number; kept: number }, purged: Purged): void {
-  if (purged === "purged") totals.purged++;
-  else if (purged === "not_due") totals.waiting++;
-  else if (purged !== "absent") totals.kept++;
+  if (statOf(disk, quarantine) === null) return "absent";
+  if (statOf(disk, systemPath(disk, quarantine, `${assertName(jobId)}/${UNDO_FILE}`)) === null)
+    return "closed";
+  const folder = new LocalQuarantine(platform, () => real).open(jobId);
+  const end = await folder.purge(options);
+  if (end !== "empty") return end;
+  // Whoever puts files there by now writes into this list.
+  if (!options.mayGoOn()) return "interrupted";
+  folder.closeList(options.nowMs);
+  return end;
 }
 
 class LocalQuarantineFolder implements QuarantineFolder {
@@ -234,7 +229,7 @@ class LocalQuarantineFolder implements QuarantineFolder {
     return await digestOf(this.#platform, this.#at(assertName(name)), signal);
   }
 
-  async purge(options: PurgeOptions): Promise<PurgeEnd> {
+  async purge(options: LocalPurgeOptions): Promise<PurgeEnd> {
     const list = this.#at(UNDO_FILE);
     if (statOf(this.#disk, list)?.kind !== "file") return "left";
     let left = 0;
@@ -255,12 +250,16 @@ class LocalQuarantineFolder implements QuarantineFolder {
     this.#changes.rename(this.#at(UNDO_FILE), this.#at(`purged-${nowMs}.jsonl`));
   }
 
-  async #purgeOne(note: UndoNote, { nowMs, mayGoOn, confirm, signal }: PurgeOptions): Promise<Purged> {
+  async #purgeOne(
+    note: UndoNote,
+    { nowMs, mayGoOn, permit, confirm, signal }: LocalPurgeOptions,
+  ): Promise<Purged> {
     const file = this.#at(note.name);
     const before = statOf(this.#disk, file);
     if (before === null) return "absent";
     if (!(nowMs >= Date.parse(note.purgeAfter))) return "not_due";
     if (!isVersion(before, note.version)) return "changed";
+    await permit?.();
     try {
       if ((await digestOf(this.#platform, file, signal)) !== note.sha256) return "changed";
       if (!(await confirm(note))) return "unconfirmed";

@@ -15,12 +15,21 @@ import {
   type Listed,
   LISTED_PAGE_ITEMS_MAX,
   type ListedPage,
+  type Located,
   type Reading,
   type Source,
   TransferError,
   type WholeRead,
 } from "./connector.ts";
-import { identityOf, isFresh, isSameFile, isUntouched, systemPath, versionOf } from "./local-file.ts";
+import {
+  freshSinceMs,
+  identityOf,
+  isSameFile,
+  isUntouched,
+  systemPath,
+  touchedMs,
+  versionOf,
+} from "./local-file.ts";
 import { isQuarantineName, LocalQuarantine } from "./local-quarantine.ts";
 
 /** Listing is synchronous; after this long the rest of the program gets its turn. */
@@ -38,6 +47,8 @@ export class LocalSource implements Source {
   readonly #root: string;
   /** The root without links, once it was looked up. */
   #real: string | null = null;
+  /** The newest time that a file was seen to have. */
+  #newestMs = -Infinity;
   /** Files to be read without standing still, before the quick way is tried again. */
   #slowFiles = 0;
 
@@ -51,7 +62,7 @@ export class LocalSource implements Source {
 
   async *list(options: { cursor: string | null; signal: AbortSignal }): AsyncIterable<ListedPage> {
     const { clock } = this.#platform;
-    const walk = new Walk(this.#disk, this.#realRoot(), options.cursor);
+    const walk = new Walk(this.#disk, this.#realRoot(), options.cursor, (stat) => this.#note(stat));
     let items: Listed[] = [];
     let turnMs = clock.monotonic();
     for (;;) {
@@ -85,8 +96,9 @@ export class LocalSource implements Source {
     return read ?? this.#readWholeLater(entry, into, signal);
   }
 
-  locate(entry: Entry): string | null {
-    return entry.identity === null ? null : this.#systemPath(entry.path);
+  locate(entry: Entry): Located | null {
+    if (entry.identity === null) return null;
+    return { path: this.#systemPath(entry.path), freshSinceMs: this.#freshSinceMs() };
   }
 
   async open(entry: Entry, signal: AbortSignal): Promise<Reading> {
@@ -100,7 +112,8 @@ export class LocalSource implements Source {
       if (!isSameFile(stat, listed))
         throw fileError("source_changing", path, "it was replaced while it was opened");
       signal.throwIfAborted();
-      return new LocalReading(this.#platform, path, opened, stat);
+      this.#note(stat);
+      return new LocalReading(this.#platform, path, opened, stat, this.#freshSinceMs());
     } catch (error) {
       opened?.close();
       throw this.#fileError(error, path);
@@ -120,7 +133,8 @@ export class LocalSource implements Source {
     try {
       const before = this.#statFile(file, entry);
       const { sizeBytes, modifiedMs } = before;
-      if (this.#isFresh(before) || sizeBytes >= into.length) return undefined;
+      this.#note(before);
+      if (touchedMs(before) > this.#freshSinceMs() || sizeBytes >= into.length) return undefined;
       opened = this.#disk.openNow(file);
       const count = opened.readNow(into.subarray(0, sizeBytes + 1), 0);
       if (count !== sizeBytes || !isUntouched(opened.stat(), before)) return undefined;
@@ -163,8 +177,14 @@ export class LocalSource implements Source {
     return stat;
   }
 
-  #isFresh(stat: FileStat): boolean {
-    return isFresh(stat, this.#platform.clock.now());
+  #note(stat: FileStat): void {
+    // The time of the last change is the system's own; the other one can be set to any.
+    const setMs = stat.changedMs ?? stat.modifiedMs;
+    if (setMs > this.#newestMs && setMs <= this.#platform.clock.now()) this.#newestMs = setMs;
+  }
+
+  #freshSinceMs(): number {
+    return freshSinceMs(this.#platform.clock.now(), this.#newestMs);
   }
 
   #systemPath(path: string): string {
@@ -211,6 +231,7 @@ interface Level {
 class Walk {
   readonly #disk: Disk;
   readonly #root: string;
+  readonly #onFile: (stat: FileStat) => void;
   readonly #levels: Level[] = [];
   /** Only what comes behind it is listed. */
   readonly #behind: string;
@@ -218,8 +239,9 @@ class Walk {
   /** Where the last item stood: its path, or, for a folder that could not be read, that with a slash. */
   cursor: string;
 
-  constructor(disk: Disk, root: string, cursor: string | null) {
+  constructor(disk: Disk, root: string, cursor: string | null, onFile: (stat: FileStat) => void) {
     this.#disk = disk;
+    this.#onFile = onFile;
     this.#root = root;
     this.#behind = cursor ?? "";
     this.cursor = this.#behind;
@@ -267,6 +289,7 @@ class Walk {
     }
     switch (stat.kind) {
       case "file":
+        this.#onFile(stat);
         items.push(fileItem(path, stat));
         return;
       case "folder":
@@ -355,13 +378,14 @@ class LocalReading implements Reading {
   readonly #fresh: { readonly read: Hash; readonly again: Hash } | null;
   #position = 0;
 
-  constructor(platform: Platform, path: string, file: OpenFile, begun: FileStat) {
+  constructor(platform: Platform, path: string, file: OpenFile, begun: FileStat, freshSince: number) {
     this.#path = path;
     this.#file = file;
     this.#begun = begun;
-    this.#fresh = isFresh(begun, platform.clock.now())
-      ? { read: platform.hash("sha256"), again: platform.hash("sha256") }
-      : null;
+    this.#fresh =
+      touchedMs(begun) > freshSince
+        ? { read: platform.hash("sha256"), again: platform.hash("sha256") }
+        : null;
   }
 
   get sizeBytes(): number {

@@ -157,6 +157,8 @@ export interface MemoryBlob {
   readonly etag: string;
   readonly metadata: EntryMetadata | null;
   readonly blocks: readonly HeldBlock[];
+  /** As of {@link Held}; what is written by a job has none. */
+  readonly feeUntilMs?: number;
 }
 
 /** A body that was accepted. */
@@ -308,8 +310,13 @@ export class MemoryDestination implements Destination {
   }
 
   /** Puts something there that is not ours. */
-  plant(path: string, bytes: Uint8Array, metadata: EntryMetadata | null = null): void {
-    this.#put(path, { bytes, metadata, blocks: [] });
+  plant(
+    path: string,
+    bytes: Uint8Array,
+    metadata: EntryMetadata | null = null,
+    fee: Pick<MemoryBlob, "feeUntilMs"> = {},
+  ): void {
+    this.#put(path, { bytes, metadata, blocks: [], ...fee });
   }
 
   async #call<Result>(call: Omit<Call, "when">, signal: AbortSignal, work: () => Result): Promise<Result> {
@@ -323,7 +330,7 @@ export class MemoryDestination implements Destination {
   #held(path: string): Held | null {
     const blob = this.blobs.get(path);
     if (blob === undefined) return null;
-    const { metadata, etag, bytes } = blob;
+    const { metadata, etag, bytes, feeUntilMs } = blob;
     return {
       path,
       sizeBytes: bytes.length,
@@ -331,6 +338,7 @@ export class MemoryDestination implements Destination {
       sha256: metadata?.sha256 ?? null,
       modifiedMs: metadata?.modifiedMs ?? null,
       archived: isArchived(blob),
+      ...(feeUntilMs === undefined ? {} : { feeUntilMs }),
     };
   }
 

@@ -434,7 +434,7 @@ class Cleanup {
       end = await this.#openFolder().purge({
         nowMs: platform.clock.now(),
         mayGoOn: () => this.#mayMove(),
-        confirm: (note) => this.#confirm(note),
+        confirm: (note) => confirmPurge(this.#input, note, platform.clock.now()),
         onSettled: async (note, purged) => {
           const place = placeOf(note.name);
           if ((purged !== "purged" && purged !== "absent") || place === null) return;
@@ -459,19 +459,6 @@ class Cleanup {
     if (end === "empty")
       this.#guarded("undo_list_not_closed", () => this.#openFolder().closeList(platform.clock.now()));
     return end;
-  }
-
-  async #confirm(note: UndoNote): Promise<boolean> {
-    try {
-      const held = await find(this.#input, note.storedAs);
-      const isHeld =
-        held?.etag === note.etag && held.sizeBytes === note.sizeBytes && held.sha256 === note.sha256;
-      const isDue = this.#input.platform.clock.now() >= Date.parse(note.purgeAfter);
-      return purgeFailure({ isDue, isHeld }) === null;
-    } catch (error) {
-      if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
-      return false;
-    }
   }
 
   // --- permission --------------------------------------------------------------------------------------------------
@@ -509,6 +496,20 @@ class Cleanup {
   #log(event: string, error: DiskError): void {
     const { platform, jobId } = this.#input;
     platform.log(event, { jobId, code: error.code, message: error.message });
+  }
+}
+
+/** The last condition, asked anew: the days of a file are over, and the destination holds just what was proved. */
+export async function confirmPurge(asking: Asking, note: UndoNote, nowMs: number): Promise<boolean> {
+  try {
+    const held = await find(asking, note.storedAs);
+    const isHeld =
+      held?.etag === note.etag && held.sizeBytes === note.sizeBytes && held.sha256 === note.sha256;
+    const isDue = nowMs >= Date.parse(note.purgeAfter);
+    return purgeFailure({ isDue, isHeld }) === null;
+  } catch (error) {
+    if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
+    return false;
   }
 }
 

@@ -241,3 +241,53 @@ Deno.test("[E15] after a commit that failed for good nothing more is taken, and 
   await settle();
   journal.close();
 });
+
+Deno.test("[E28] a journal of an agent that did not count goes on without a preview, and not with half of one", async () => {
+  const disk = new Disk();
+  const first = disk.open();
+  first.addPage(files(0, 10), "cursor");
+  await first.flush();
+  first.close();
+  const row = disk.database.prepare("SELECT value FROM fact WHERE key = 'summary'").get();
+  const { isScanned, preview, noted, ...older } = JSON.parse(String(row?.["value"])) as Record<
+    string,
+    unknown
+  >;
+  assert.deepEqual([isScanned, typeof preview, typeof noted], [false, "object", "object"]);
+  const text = JSON.stringify(older);
+  disk.database
+    .prepare("UPDATE fact SET value = ?, checked = ? WHERE key = 'summary'")
+    .run(text, crc32(text));
+
+  const second = disk.open();
+  second.addPage(files(10, 10), null);
+  await second.flush();
+  assert.equal(second.totals.filesTotal, 20);
+  assert.equal(second.preview, null);
+  second.countEarlyDeletion();
+  await second.flush();
+  assert.equal(second.noted.earlyDeletions, 1);
+  second.close();
+  assert.equal(disk.open().noted.earlyDeletions, 1);
+});
+
+Deno.test("[E28] the next pass counts anew what it finds, from the moment it begins, also after a crash", async () => {
+  const disk = new Disk();
+  const first = disk.open();
+  first.addPage([{ kind: "skipped", path: "link", code: "link" }, ...files(1, 3)], null);
+  await first.flush();
+  const found = (journal: Journal) => {
+    const { preview } = journal;
+    return preview === null ? null : [preview.files, preview.bytes, preview.links];
+  };
+  assert.deepEqual(found(first), [3, 6, 1]);
+  await first.beginPass();
+  assert.equal(found(first), null);
+  // Killed here: nothing else was written.
+  const second = disk.open();
+  assert.equal(second.pass, 2);
+  assert.equal(found(second), null);
+  second.addPage(files(5, 1), null);
+  await second.flush();
+  assert.deepEqual(found(second), [1, 5, 1]);
+});

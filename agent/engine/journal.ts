@@ -18,13 +18,14 @@
 import {
   FAILURES_KEPT_MAX,
   type FileFailure,
+  type JobPreview,
   jobReport,
   type JobReport,
   type JobTotals,
   ZERO_TOTALS,
 } from "../../schema/job.ts";
 import type { AgentPhase } from "../../schema/protocol.ts";
-import { type Held, type Listed, LISTED_PAGE_ITEMS_MAX } from "../connectors/connector.ts";
+import { type Entry, type Held, type Listed, LISTED_PAGE_ITEMS_MAX } from "../connectors/connector.ts";
 import type { Clock, Platform } from "../platform.ts";
 import { JournalError, JournalFile, JournalFull, SCHEMA_VERSION } from "./journal-file.ts";
 import { SALT_BYTES } from "./block-id.ts";
@@ -45,7 +46,13 @@ const FULL_RETRY_MS = 5_000;
 
 /** What a scan found, after the filters. */
 export type Scanned =
-  | Listed
+  | Exclude<Listed, { kind: "file" }>
+  | {
+      readonly kind: "file";
+      readonly entry: Entry;
+      /** It is stored under another name than its own. */
+      readonly isMapped?: boolean;
+    }
   | {
       readonly kind: "filtered";
       readonly path: string;
@@ -61,6 +68,19 @@ interface Summary {
   largestBytes: number;
   failures: number;
   activeMs: number;
+  /** The scan of this pass is over. */
+  isScanned: boolean;
+  /** Null in a journal begun by an agent that did not count it: half a count would be a wrong one. */
+  preview: { -readonly [Key in keyof JobPreview]: JobPreview[Key] } | null;
+  readonly noted: { -readonly [Key in keyof Noted]: Noted[Key] };
+}
+
+/** What is counted for the notes of the report alone. */
+export interface Noted {
+  /** Of this pass: each pass meets again what is left. */
+  readonly archivedLeft: number;
+  readonly archivedReplaced: number;
+  readonly earlyDeletions: number;
 }
 
 /** One line of the log: an outcome, or what an entry turned out to be. */
@@ -121,7 +141,7 @@ export class Journal {
     this.startedAtMs = Number(file.fact("started_at"));
     this.salt = Uint8Array.fromBase64(file.fact("salt") ?? "");
     const summary = file.fact("summary");
-    this.#summary = summary === null ? copyOf(NOTHING_YET) : (JSON.parse(summary) as Summary);
+    this.#summary = summary === null ? copyOf(NOTHING_YET) : readSummary(summary);
     this.#durable = copyOf(this.#summary);
     this.#pageCount = file.pageCount();
     const nextPassAt = file.fact("next_pass_at");
@@ -173,6 +193,13 @@ export class Journal {
       cursor: cursor === null ? null : (JSON.parse(cursor) as string),
       done: this.#file.fact("scan_done") !== null,
     };
+  }
+  /** What the scan of this pass found; null until it is over. */
+  get preview(): JobPreview | null {
+    return this.#durable.isScanned ? this.#durable.preview : null;
+  }
+  get noted(): Noted {
+    return this.#durable.noted;
   }
   /** The size of the blocks of this pass; null until it was chosen. */
   get blockBytes(): number | null {
@@ -273,6 +300,7 @@ export class Journal {
         // A file that is listed twice is one entry. What is not told by its path may be two of one name.
         const isNew = item.entry.path !== this.#lastPath;
         this.#lastPath = item.entry.path;
+        if (isNew && item.isMapped === true && this.#summary.preview !== null) this.#summary.preview.mapped++;
         return isNew;
       })
       .map(listingOf);
@@ -282,8 +310,10 @@ export class Journal {
       for (const listing of listings) this.#countListed(listing);
       this.#newPages.push(page);
     }
-    if (cursor === null) this.#facts.set("scan_done", "1");
-    else this.#facts.set("scan_cursor", JSON.stringify(cursor));
+    if (cursor === null) {
+      this.#facts.set("scan_done", "1");
+      this.#summary.isScanned = true;
+    } else this.#facts.set("scan_cursor", JSON.stringify(cursor));
     this.#schedule();
   }
 
@@ -301,6 +331,7 @@ export class Journal {
     if (!isFinal(before)) {
       const sizeBytes = page.sizeBytes(index);
       if (before !== null) this.#await(-1, -sizeBytes);
+      else if (replacesArchived(page.held?.[index] ?? null, outcome)) this.#summary.noted.archivedReplaced++;
       page.setOutcome(index, outcome);
       this.#countOutcome(page.path(index), sizeBytes, outcome);
       this.#log(page, [page.number, index, writeOutcome(outcome)]);
@@ -311,6 +342,12 @@ export class Journal {
   /** A block that was accepted. */
   countSent(bytes: number): void {
     this.#summary.totals.bytesSent += bytes;
+    this.#schedule();
+  }
+
+  /** A blob was replaced or removed before the least age that its tier charges for. */
+  countEarlyDeletion(): void {
+    this.#summary.noted.earlyDeletions++;
     this.#schedule();
   }
 
@@ -364,10 +401,12 @@ export class Journal {
   async beginPass(): Promise<void> {
     await this.flush();
     const pass = this.pass + 1;
+    const summary = summaryOfNextPass(this.#summary);
     try {
       this.#file.transaction(() => {
         this.#file.clearPages();
         this.#file.writeFact("pass", String(pass));
+        this.#file.writeFact("summary", JSON.stringify(summary));
       });
     } catch (error) {
       if (!(error instanceof JournalFull)) throw error;
@@ -379,7 +418,8 @@ export class Journal {
     this.#pageCount = 0;
     this.#lastPath = null;
     this.#logCharacters = 0;
-    this.#summary.largestBytes = 0;
+    this.#summary = summary;
+    this.#durable = copyOf(summary);
   }
 
   /** The run stops without an end; the time it worked is kept. */
@@ -492,8 +532,9 @@ export class Journal {
   #isClean(): boolean {
     if (this.#changes.length > 0 || this.#newPages.length > 0 || this.#claimed.length > 0) return false;
     if (this.#removals.size > 0) return false;
-    if (this.#facts.size > 0 || this.#summary.totals.bytesSent !== this.#durable.totals.bytesSent)
-      return false;
+    const [now, written] = [this.#summary, this.#durable];
+    if (this.#facts.size > 0 || now.totals.bytesSent !== written.totals.bytesSent) return false;
+    if (now.noted.earlyDeletions !== written.noted.earlyDeletions) return false;
     for (const { users } of this.#pages.values()) if (users === 0) return false;
     return true;
   }
@@ -543,8 +584,22 @@ export class Journal {
     const { totals } = this.#summary;
     totals.filesTotal++;
     totals.bytesTotal += sizeBytes;
+    if (this.#summary.preview !== null) this.#countPreview(this.#summary.preview, outcome, sizeBytes);
     if (outcome !== null) this.#countOutcome(path, sizeBytes, outcome);
     else this.#summary.largestBytes = Math.max(this.#summary.largestBytes, sizeBytes);
+  }
+
+  #countPreview(preview: NonNullable<Summary["preview"]>, outcome: Outcome | null, sizeBytes: number): void {
+    if (outcome === null) {
+      preview.files++;
+      preview.bytes += sizeBytes;
+    } else if (outcome.state === "skipped") {
+      if (outcome.code === "filtered") preview.filtered++;
+      else preview[outcome.code === "link" ? "links" : "special"]++;
+    } else if (outcome.state === "failed") {
+      if (outcome.code === "name_refused") preview.refused++;
+      else preview[outcome.code === "too_large" ? "tooLarge" : "unreadable"]++;
+    }
   }
 
   #countOutcome(path: string, sizeBytes: number, outcome: Outcome): void {
@@ -561,6 +616,7 @@ export class Journal {
       case "skipped":
         totals.filesSkipped++;
         totals.bytesSkipped += sizeBytes;
+        if (outcome.code === "archived") this.#summary.noted.archivedLeft++;
         return;
       case "failed":
         totals.filesFailed++;
@@ -583,10 +639,59 @@ const NOTHING_YET: Readonly<Summary> = {
   largestBytes: 0,
   failures: 0,
   activeMs: 0,
+  isScanned: false,
+  preview: {
+    files: 0,
+    bytes: 0,
+    mapped: 0,
+    filtered: 0,
+    links: 0,
+    special: 0,
+    refused: 0,
+    tooLarge: 0,
+    unreadable: 0,
+  },
+  noted: { archivedLeft: 0, archivedReplaced: 0, earlyDeletions: 0 },
 };
 
 function copyOf(summary: Readonly<Summary>): Summary {
-  return { ...summary, totals: { ...summary.totals } };
+  const { totals, preview, noted } = summary;
+  return {
+    ...summary,
+    totals: { ...totals },
+    preview: preview === null ? null : { ...preview },
+    noted: { ...noted },
+  };
+}
+
+/** It may have been written by an older agent. */
+function readSummary(text: string): Summary {
+  const unknown = { isScanned: false, preview: null, noted: { ...NOTHING_YET.noted } };
+  return { ...unknown, ...(JSON.parse(text) as Omit<Summary, keyof typeof unknown>) };
+}
+
+/**
+ * What is left out of every pass is listed as news in the first one only, so its counts stay; what is to be moved, and what
+ * cannot be, each pass finds anew.
+ */
+function summaryOfNextPass(summary: Readonly<Summary>): Summary {
+  const next = copyOf(summary);
+  const { preview, noted } = next;
+  const found = { files: 0, bytes: 0, mapped: 0, refused: 0, tooLarge: 0 };
+  return {
+    ...next,
+    largestBytes: 0,
+    isScanned: false,
+    preview: preview === null ? null : { ...preview, ...found },
+    noted: { ...noted, archivedLeft: 0 },
+  };
+}
+
+/** Such a blob cannot be written over: when its place holds something new, it was removed for that. */
+function replacesArchived(before: Held | null, outcome: Outcome): boolean {
+  if (before?.archived !== true) return false;
+  const isSent = outcome.state === "uploaded" || outcome.state === "completed";
+  return isSent && outcome.as === null;
 }
 
 function failureText(path: string, { code, message }: Extract<Outcome, { state: "failed" }>): string {

@@ -5,7 +5,7 @@
  * by the thread beside while the ones before them are sent. Only what is simple is done that way; what is not, the uploader
  * reads itself.
  */
-import type { Checksum, Destination, Source } from "../connectors/connector.ts";
+import type { Checksum, Destination, Located, Source } from "../connectors/connector.ts";
 import type { ChecksumKind, Digests, FileRead, FileToRead } from "../digests.ts";
 import type { Buffer, BufferPool } from "./buffers.ts";
 import type { Decision } from "./existing.ts";
@@ -46,6 +46,11 @@ export interface ReadAheadInput {
 export interface Prepared {
   readonly work: Work;
   readonly ready: Ready | null;
+}
+
+interface Found {
+  readonly work: Work;
+  readonly located: Located;
 }
 
 export class ReadAhead {
@@ -94,7 +99,7 @@ export class ReadAhead {
 
   async #prepareMore(): Promise<void> {
     const works: Work[] = [];
-    const files: { readonly work: Work; readonly path: string }[] = [];
+    const files: Found[] = [];
     // What does not fit any more is read by the uploader: then both threads have something to read.
     let roomBytes = this.#input.plan.blockBytes;
     while (works.length < BATCH_FILES_MAX && roomBytes > 0) {
@@ -106,9 +111,9 @@ export class ReadAhead {
         break;
       }
       works.push(work);
-      const path = this.#pathToRead(work);
-      if (path === null) continue;
-      files.push({ work, path });
+      const located = this.#locate(work);
+      if (located === null) continue;
+      files.push({ work, located });
       roomBytes -= work.page.sizeBytes(work.index) + BATCH_HEADROOM_BYTES;
     }
     const ready = this.#batches < this.#batchesMax && files.length > 0 ? await this.#read(files) : null;
@@ -118,7 +123,7 @@ export class ReadAhead {
   }
 
   /** Null when an entry need not be read, or not in this way. */
-  #pathToRead(work: Work): string | null {
+  #locate(work: Work): Located | null {
     const { plan, source, decide } = this.#input;
     const entry = work.page.entry(work.index);
     if (entry.sizeBytes > plan.wholeBytesMax) return null;
@@ -126,9 +131,7 @@ export class ReadAhead {
     return kind === "write" || kind === "compare" ? source.locate(entry) : null;
   }
 
-  async #read(
-    files: readonly { readonly work: Work; readonly path: string }[],
-  ): Promise<ReadonlyMap<Work, Ready>> {
+  async #read(files: readonly Found[]): Promise<ReadonlyMap<Work, Ready>> {
     const { buffers, digests, destination } = this.#input;
     const lent = buffers.acquire();
     const buffer = lent instanceof Promise ? await lent : lent;
@@ -136,11 +139,11 @@ export class ReadAhead {
     const requests: FileToRead[] = [];
     const works: Work[] = [];
     let at = BATCH_HEADROOM_BYTES;
-    for (const { work, path } of files) {
+    for (const { work, located } of files) {
       const { sizeBytes, modifiedMs, identity } = work.page.entry(work.index);
       const end = at + sizeBytes + 1;
       if (identity === null || end > buffer.bytes.length) continue;
-      requests.push({ path, identity, sizeBytes, modifiedMs, into: buffer.bytes.subarray(at, end) });
+      requests.push({ ...located, identity, sizeBytes, modifiedMs, into: buffer.bytes.subarray(at, end) });
       works.push(work);
       // Each begins at a multiple of eight bytes, as checksums like it.
       at = (end + BATCH_HEADROOM_BYTES + 7) & ~7;

@@ -5,8 +5,11 @@ import {
   type FileFailure,
   type JobConfig,
   type JobError,
+  type JobNote,
+  type JobPreview,
   type JobReport,
   type JobTotals,
+  type NoteCode,
   type Repetition,
   ZERO_TOTALS,
 } from "../../schema/job.ts";
@@ -46,6 +49,8 @@ export interface RunInput {
   readonly config: JobConfig;
   readonly source: Source;
   readonly destination: Destination;
+  /** What keeps the destination's credential away, when that is for a person to change; else null. */
+  readonly heldUp?: (() => Waiting | null) | undefined;
   readonly platform: Platform;
   readonly shared: SharedLimits;
   /** Whether source files of this job may be removed, as of now: somebody at this machine has a say in that. */
@@ -72,7 +77,13 @@ export interface SharedLimits {
 }
 
 export type RunEvent =
-  | { readonly kind: "phase"; readonly phase: AgentPhase; readonly totals: JobTotals }
+  | {
+      readonly kind: "phase";
+      readonly phase: AgentPhase;
+      readonly totals: JobTotals;
+      /** From the end of the scan on. */
+      readonly preview?: JobPreview;
+    }
   | { readonly kind: "files_failed"; readonly first: number; readonly failures: readonly FileFailure[] };
 
 /** Running totals and speed, without what only the session adds. */
@@ -233,6 +244,8 @@ class JournalledRun implements Run {
     const { clock } = this.#input.platform;
     const full = this.#journal.waiting;
     if (full !== null) return { reason: "disk_full", untilMs: null, message: full };
+    const heldUp = this.#input.heldUp?.() ?? null;
+    if (heldUp !== null) return heldUp;
     const throttledUntilMs = this.#gate?.state.throttledUntilMs ?? null;
     if (throttledUntilMs !== null) return { reason: "throttled", untilMs: throttledUntilMs, message: null };
     const failingSinceMs = this.#retry?.failingSinceMs ?? null;
@@ -341,9 +354,15 @@ class JournalledRun implements Run {
       mayGoOn: () => !control.paused && !control.stopped.aborted,
       isAllowed: mayRemove,
     });
-    const { removed, wouldRemove, purgedFiles, stays } = result;
+    const { removed, wouldRemove, purgedFiles, keptFiles, stays } = result;
     const moved = deletion.dryRun ? wouldRemove : removed;
-    this.#removal = { ...moved, dryRun: deletion.dryRun, filesPurged: purgedFiles, stays: { ...stays } };
+    this.#removal = {
+      ...moved,
+      dryRun: deletion.dryRun,
+      filesPurged: purgedFiles,
+      ...(keptFiles === 0 ? {} : { filesKept: keptFiles }),
+      stays: { ...stays },
+    };
     platform.log("sources_removed", {
       jobId,
       files: moved.files,
@@ -403,7 +422,7 @@ class JournalledRun implements Run {
     const { config, destination, platform, jobId } = this.#input;
     if (config.options.repetition?.vanished !== "remove" || vanished.length === 0) return;
     let removed = 0;
-    await forEachOf(vanished, REQUESTS_BESIDE, async ({ path, etag }) => {
+    await forEachOf(vanished, REQUESTS_BESIDE, async ({ path, etag, feeUntilMs = 0 }) => {
       try {
         await retry.call((signal) => destination.remove(path, etag, signal), {
           action: "remove",
@@ -411,6 +430,7 @@ class JournalledRun implements Run {
           signal: this.#control.stopped,
         });
         removed++;
+        if (feeUntilMs > platform.clock.now()) this.#journal.countEarlyDeletion();
       } catch (error) {
         // Somebody has replaced or removed it, or keeps it by a policy: it is not ours to insist.
         if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
@@ -493,6 +513,7 @@ class JournalledRun implements Run {
       activeMs: this.#control.activeMs,
       verification: levelOf(this.#input.config),
       removal: this.#removal,
+      notes: notesOf(this.#journal),
     };
   }
 
@@ -504,7 +525,8 @@ class JournalledRun implements Run {
   #tellPhase(phase: AgentPhase): void {
     if (this.#phaseTold === phase) return;
     this.#tellFailures("now");
-    this.#input.tell({ kind: "phase", phase, totals: this.#journal.totals });
+    const { totals, preview } = this.#journal;
+    this.#input.tell({ kind: "phase", phase, totals, ...(preview === null ? {} : { preview }) });
     this.#phaseTold = phase;
     this.#journal.notePhaseTold(phase);
   }
@@ -534,6 +556,22 @@ class JournalledRun implements Run {
       stack: error instanceof Error ? error.stack : undefined,
     });
   }
+}
+
+/** The numbers are those that are durable, as the totals are. */
+function notesOf({ preview, noted, totals }: Journal): JobNote[] {
+  if (preview !== null && totals.filesTotal === 0) return [{ code: "source_empty" satisfies NoteCode }];
+  const { filtered = 0, links = 0, special = 0, unreadable = 0, mapped = 0 } = preview ?? {};
+  // Over all passes, nothing came along that the filters let through.
+  const isUnmatched = totals.filesTotal === filtered + links + special + unreadable;
+  const counts: readonly (readonly [NoteCode, number])[] = [
+    ["filters_match_nothing", isUnmatched ? filtered : 0],
+    ["names_mapped", mapped],
+    ["archived_left", noted.archivedLeft],
+    ["archived_replaced", noted.archivedReplaced],
+    ["early_deletion", noted.earlyDeletions],
+  ];
+  return counts.filter(([, count]) => count > 0).map(([code, count]) => ({ code, count }));
 }
 
 function levelOf({ options }: JobConfig): JobReport["verification"] {

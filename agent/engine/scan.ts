@@ -46,7 +46,8 @@ function judge(item: Listed, filter: Filter, destination: Destination): Scanned 
   if (!filter(entry)) return { kind: "filtered", ...entry };
   const named = destination.name(entry.path);
   const { blockBytesMax, blockCountMax } = destination.limits;
-  if (named.kind === "named" && entry.sizeBytes <= blockBytesMax * blockCountMax) return item;
+  if (named.kind === "named" && entry.sizeBytes <= blockBytesMax * blockCountMax)
+    return named.mapped ? { ...item, isMapped: true } : item;
   const { path, sizeBytes } = entry;
   if (named.kind === "refused")
     return { kind: "failed", path, code: "name_refused", message: named.reason, sizeBytes };

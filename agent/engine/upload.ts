@@ -149,7 +149,7 @@ export class Uploader {
     const decision = this.#judge(entry, work);
     if (decision.kind !== "write") return this.#endUnwritten(entry, decision, { sha256, version });
     return await this.#streams.hold(async () => {
-      const path = await this.#makeWay(entry, decision);
+      const path = await this.#makeWay(entry, decision, work);
       return await this.#sendWhole({ work, sha256, version, path }, ready, decision.condition);
     });
   }
@@ -171,7 +171,7 @@ export class Uploader {
       const decision = this.#judge({ ...entry, ...read }, work);
       if (decision.kind !== "write") return this.#endUnwritten(entry, decision, { sha256, version });
       return await this.#streams.hold(async () => {
-        const path = await this.#makeWay(entry, decision);
+        const path = await this.#makeWay(entry, decision, work);
         const kind = destination.checksumKind;
         const checksum = { kind, value: digests.checksum(kind, bytes) };
         const body: Body = { bytes, headroomBytes: HEADROOM_BYTES, checksum };
@@ -225,7 +225,7 @@ export class Uploader {
       }
       if (blockCount(sizeBytes, plan.blockBytes) > destination.limits.blockCountMax)
         throw tooLarge(entry, plan);
-      const path = await this.#makeWay(entry, decision);
+      const path = await this.#makeWay(entry, decision, work);
       const staged = mayBeStaged ? await this.#stagedBlocks(path) : null;
       const { sha256, ids } = await this.#sendBlocks({ ...entry, path }, reading, staged, accept);
       if (!(await reading.unchanged(control.stopped))) throw sourceChanging(entry.path);
@@ -379,7 +379,7 @@ export class Uploader {
   }
 
   /** Where an entry is stored that is to be written; what must be gone before is removed. */
-  async #makeWay(entry: Entry, { past }: Extract<Decision, { kind: "write" }>): Promise<string> {
+  async #makeWay(entry: Entry, { past }: Extract<Decision, { kind: "write" }>, work: Work): Promise<string> {
     const { destination, retry, control, journal } = this.#input;
     if (past === null) return entry.path;
     switch (past.rule) {
@@ -393,6 +393,7 @@ export class Uploader {
             passage: null,
             signal: control.stopped,
           });
+          this.#countFee(work);
         } catch (error) {
           // Gone, or another by now: the condition of the write decides.
           if (!(error instanceof TransferError) || error.problem.scope !== "condition") throw error;
@@ -414,18 +415,27 @@ export class Uploader {
     const as = path === page.path(index) ? null : path;
     try {
       const { etag, sentBytes } = await put(condition);
+      if (condition.kind === "matches") this.#countFee(work);
       return { outcome: this.#done({ sha256, etag, as, version }), sentBytes };
     } catch (error) {
       if (!(error instanceof TransferError)) throw error;
       if (error.problem.scope !== "condition" && error.problem.scope !== "blocks") throw error;
       const held = await find(this.#input, path);
-      if (held !== null && held.sha256 === sha256 && held.sizeBytes === page.sizeBytes(index))
+      if (held !== null && held.sha256 === sha256 && held.sizeBytes === page.sizeBytes(index)) {
+        if (condition.kind === "matches") this.#countFee(work);
         return { outcome: this.#done({ sha256, etag: held.etag, as, version }), sentBytes: 0 };
+      }
       if (error.problem.scope === "blocks" || held !== null || condition.kind === "absent") throw error;
       // What was to be replaced is gone.
       const { etag, sentBytes } = await put({ kind: "absent" });
       return { outcome: this.#done({ sha256, etag, as, version }), sentBytes };
     }
+  }
+
+  /** What was at the entry's place is gone. */
+  #countFee({ now }: Work): void {
+    const { journal, platform } = this.#input;
+    if ((now?.feeUntilMs ?? 0) > platform.clock.now()) journal.countEarlyDeletion();
   }
 
   #done(sent: Sent): Outcome {
