@@ -208,6 +208,7 @@ export function jobWith(change: Partial<Job> = {}): Job {
     appliedRev: 1,
     epoch: 1,
     totals: totalsWith(),
+    preview: null,
     error: null,
     report: null,
     createdAt: "2026-05-31T11:00:00.000Z",

@@ -50,6 +50,7 @@ export const AGENT_STATUS_WORDS: Readonly<Record<Agent["status"], Worded>> = {
   offline: { text: "Offline", tone: "neutral" },
   revoked: { text: "Revoked", tone: "danger" },
   updating: { text: "Updating", tone: "accent" },
+  pending: { text: "Waits for approval", tone: "warning" },
 };
 
 export const CLIENT_STATUS_WORDS: Readonly<Record<Client["status"], Worded>> = {
@@ -138,6 +139,7 @@ export const VERIFICATION_WORDS: Readonly<Record<VerificationLevel, string>> = {
 export const CONNECTION_KIND_WORDS = {
   connection_string: "Connection string",
   container_sas: "Container SAS",
+  oauth: "Signed in with Microsoft",
 } as const;
 
 export const CODE_MINUTES_WORDS = { 15: "15 minutes", 60: "1 hour", 1440: "24 hours" } as const;

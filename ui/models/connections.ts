@@ -1,5 +1,5 @@
 /** Connections to Azure Storage: the list, and the form that adds one. A connection's secret is sent and never comes back. */
-import type { Connection } from "../../schema/api.ts";
+import type { Connection, ConnectionCreate } from "../../schema/api.ts";
 import type { Api, FieldErrors } from "../api.ts";
 import { createForm, type Form } from "./form.ts";
 import { createList, type ListModel } from "./remote.ts";
@@ -17,7 +17,7 @@ export function createConnectionList(api: Api): ConnectionListModel {
 
 export interface ConnectionValues {
   readonly name: string;
-  readonly kind: Connection["kind"];
+  readonly kind: ConnectionCreate["kind"];
   readonly connectionString: string;
   readonly containerSasUrl: string;
 }

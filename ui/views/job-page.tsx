@@ -20,7 +20,7 @@ import { JobFailures } from "./job-failures.tsx";
 import { JobLimit } from "./job-limit.tsx";
 import { bytesText, JobBar, progressText } from "./job-progress.tsx";
 import { JobReportCard } from "./job-report.tsx";
-import { waitingWords } from "./job-sentences.ts";
+import { previewText, waitingWords } from "./job-sentences.ts";
 import { usePageModel } from "./use-page-model.ts";
 
 export function JobPage({ app, id }: { app: App; id: string }) {
@@ -60,7 +60,7 @@ export function JobPage({ app, id }: { app: App; id: string }) {
                 mayWrite={app.session.rights.value.write}
               />
               {value.report !== null && value.epoch === figures.epoch && isFinal(figures.status) && (
-                <JobReportCard report={value.report} options={value.config.options} />
+                <JobReportCard report={value.report} job={value} />
               )}
               <JobFailures
                 failures={model.failures.value}
@@ -247,11 +247,22 @@ function ProgressCard(props: { model: JobPageModel; figures: JobFigures; job: Jo
           </span>
         )}
       </div>
+      {job.preview !== null && isGoingToMove(figures, job) && (
+        <p class="preview" data-testid="job-preview">
+          {previewText(job.preview, job.config.options.existing)}.
+        </p>
+      )}
       {!isFinal(figures.status) && <SpeedCurve speeds={model.speeds.value} />}
       <Figures figures={fileFigures(figures, job)} />
       {!isFinal(figures.status) && <JobLimit model={model} job={job} mayChange={props.mayWrite} />}
     </Card>
   );
+}
+
+/** The scan is over, and the pass it was made for is not. */
+function isGoingToMove({ status, epoch, waiting }: JobFigures, job: Job): boolean {
+  const isUnderWay = status === "ready" || status === "running" || status === "paused";
+  return isUnderWay && epoch === job.epoch && waiting?.reason !== "next_pass";
 }
 
 function fileFigures({ totals }: JobFigures, job: Job): readonly Figure[] {

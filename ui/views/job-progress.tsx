@@ -40,6 +40,7 @@ const STANDSTILL_WORDS: Readonly<Record<Waiting["reason"], string | null>> = {
   disk_full: "Agent's disk full",
   locked: "Locked files",
   next_pass: "Waits for the next pass",
+  authorization: "Reconnect Azure storage",
 };
 
 /** Speed and time left in one line, for lists. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Waiting } from "../../schema/protocol.ts";
-import { removedText, waitingWords } from "./job-sentences.ts";
+import { previewText, waitingWords } from "./job-sentences.ts";
 
 const NOW_MS = Date.parse("2026-05-31T12:00:00Z");
 const READER = { locale: "en-GB", timeZone: "Europe/Berlin" };
@@ -34,12 +34,31 @@ test("[U29] what is as it was asked for is calm, what is not is a warning", () =
   expect(tones).toEqual(["neutral", "neutral", "warning", "warning", "warning", "warning"]);
 });
 
-test("[U27] a report says of a dry run that nothing was removed, and of others where the files are", () => {
-  expect(removedText(3, { retentionDays: 7, filesMax: null, dryRun: true })).toBe(
-    "Nothing: it was a dry run",
+const NOTHING = {
+  files: 0,
+  bytes: 0,
+  mapped: 0,
+  filtered: 0,
+  links: 0,
+  special: 0,
+  refused: 0,
+  tooLarge: 0,
+  unreadable: 0,
+};
+
+test("[U31] what a job is going to do is said in words, and what there is none of is not", () => {
+  const many = { files: 12_034, bytes: 3.1e9, filtered: 120, links: 3, mapped: 2 };
+  expect(previewText({ ...NOTHING, ...many }, "overwrite", READER)).toBe(
+    "12,034 files (3.10 GB) will be moved; 120 left out by filters, 3 links skipped, 2 names are stored differently",
   );
-  expect(removedText(3, { retentionDays: 7, filesMax: null, dryRun: false })).toBe(
-    "3 files, moved into quarantine for 7 days",
+  expect(previewText({ ...NOTHING, files: 1, bytes: 5 }, "skip_identical", READER)).toBe(
+    "1 file (5 B) will be moved, except what is there already",
   );
-  expect(removedText(1, { retentionDays: 0, filesMax: null, dryRun: false })).toBe("1 file");
+  const one = { links: 1, special: 1, mapped: 1, refused: 1, tooLarge: 1, unreadable: 1 };
+  expect(previewText({ ...NOTHING, ...one }, "fail", READER)).toBe(
+    "Nothing will be moved; 1 link skipped, 1 special file skipped, 1 name is stored differently, 1 name is refused by the destination, 1 file too large, 1 entry unreadable",
+  );
+  expect(previewText({ ...NOTHING, refused: 2, unreadable: 2 }, "skip_identical", READER)).toBe(
+    "Nothing will be moved; 2 names are refused by the destination, 2 entries unreadable",
+  );
 });

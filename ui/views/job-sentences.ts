@@ -1,7 +1,9 @@
 /** What a job does, waits for, and did, as sentences. Those of the form that makes one are in `job-plan.ts`. */
-import type { Deletion, JobTotals, Repetition } from "../../schema/job.ts";
+import type { Deletion, ExistingRule, JobPreview, JobTotals, Repetition } from "../../schema/job.ts";
 import type { Waiting } from "../../schema/protocol.ts";
 import {
+  formatBytes,
+  formatCount,
   formatCountOf,
   formatDuration,
   formatMegabits,
@@ -12,6 +14,7 @@ import {
 import type { Destination } from "../models/job-form.ts";
 import { visibleText } from "../plain-text.ts";
 import type { Worded } from "../words.ts";
+import { leftOutParts } from "./report-words.ts";
 
 export function destinationText({ account, container, prefix, tier }: Destination): string {
   const place =
@@ -42,6 +45,11 @@ export function waitingWords(waiting: Waiting, nowMs: number, reader: Reader = {
       };
     case "locked":
       return { text: `Waits for files that other programs have locked${nextTry}`, tone: "warning" };
+    case "authorization":
+      return {
+        text: "Waits for somebody to reconnect the Azure storage; it goes on by itself afterwards",
+        tone: "warning",
+      };
     case "next_pass":
       return { text: time === null ? "Next pass soon" : `Next pass at ${time}`, tone: "neutral" };
   }
@@ -60,12 +68,25 @@ export function deletionText({ retentionDays, filesMax, dryRun }: Deletion): str
     : `${upperFirst(most)}, for good after ${formatCountOf(retentionDays, "day")} in quarantine`;
 }
 
-/** What became of the source files, as the report tells it. */
-export function removedText(filesDeleted: number, { retentionDays, dryRun }: Deletion): string {
-  if (dryRun) return "Nothing: it was a dry run";
-  const files = formatCountOf(filesDeleted, "file");
-  if (filesDeleted === 0 || retentionDays === 0) return files;
-  return `${files}, moved into quarantine for ${formatCountOf(retentionDays, "day")}`;
+/** What a job is going to do, when its scan is over. */
+export function previewText(preview: JobPreview, existing: ExistingRule, reader: Reader = {}): string {
+  const { files, bytes, mapped, refused, tooLarge, unreadable } = preview;
+  const are = (count: number) => `${formatCountOf(count, "name", reader)} ${count === 1 ? "is" : "are"}`;
+  const moved =
+    files === 0
+      ? "Nothing will be moved"
+      : `${formatCountOf(files, "file", reader)} (${formatBytes(bytes, reader)}) will be moved`;
+  const except = files > 0 && existing === "skip_identical" ? ", except what is there already" : "";
+  const parts = [
+    ...leftOutParts(preview, reader),
+    ...(mapped === 0 ? [] : [`${are(mapped)} stored differently`]),
+    ...(refused === 0 ? [] : [`${are(refused)} refused by the destination`]),
+    ...(tooLarge === 0 ? [] : [`${formatCountOf(tooLarge, "file", reader)} too large`]),
+    ...(unreadable === 0
+      ? []
+      : [`${formatCount(unreadable, reader)} ${unreadable === 1 ? "entry" : "entries"} unreadable`]),
+  ];
+  return `${moved}${except}${parts.length === 0 ? "" : `; ${parts.join(", ")}`}`;
 }
 
 /** Of the files that were tried, how many arrived; skipped ones were not tried. */
