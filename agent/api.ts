@@ -10,6 +10,7 @@ import {
   type AgentRegistered,
   type GrantRequest,
   type OnlyPaths,
+  type QuarantineReport,
 } from "../schema/api.ts";
 import { grant, type Grant } from "../schema/connector.ts";
 import { errorBody } from "../schema/errors.ts";
@@ -75,6 +76,17 @@ export async function requestOnlyPaths(
   const url = `${config.url}/api/agent/jobs/${jobId}/only?${query}`;
   const { body } = await send(platform, { method: "GET", url, key: config.key }, signal);
   return parseAnswer(onlyPaths, body);
+}
+
+/** Tells how the quarantine of a finished job stands. */
+export async function reportQuarantine(
+  platform: Platform,
+  config: AgentConfig,
+  { jobId, ...told }: QuarantineReport & { readonly jobId: string },
+  signal: AbortSignal,
+): Promise<void> {
+  const url = `${config.url}/api/agent/jobs/${jobId}/quarantine`;
+  await post(platform, { url, key: config.key, request: told }, signal);
 }
 
 async function post(

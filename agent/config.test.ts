@@ -87,7 +87,7 @@ Deno.test("[A32] the agent is known from its key", () => {
 });
 
 Deno.test("[A33] the command line is understood in all its forms", () => {
-  const none = { url: null, name: null, state: null };
+  const none = { url: null, name: null, state: null, exit: false };
   assert.deepEqual(parseCommandLine(["--register", "ABCD-EFGH"]), {
     kind: "register",
     code: "ABCD-EFGH",
@@ -101,12 +101,19 @@ Deno.test("[A33] the command line is understood in all its forms", () => {
       url: "https://a.example",
       name: "Site 1",
       state: "/s",
+      exit: false,
     },
   );
+  assert.deepEqual(parseCommandLine(["--register", "A", "--exit"]), {
+    kind: "register",
+    code: "A",
+    ...none,
+    exit: true,
+  });
   assert.deepEqual(parseCommandLine(["start"]), { kind: "start", state: null });
   assert.deepEqual(parseCommandLine(["start", "--state", "/s"]), { kind: "start", state: "/s" });
   for (const words of [["version"], ["--version"]])
-    assert.deepEqual(parseCommandLine(words), { kind: "version" });
+    assert.deepEqual(parseCommandLine(words), { kind: "version", json: false });
   for (const words of [["help"], ["--help"], ["-h"]])
     assert.deepEqual(parseCommandLine(words), { kind: "help" });
 });

@@ -1,14 +1,16 @@
 /**
  * The thread beside: SHA-256 of files that come in blocks, and the blocks' checksums when it has time; and small files, read
- * and digested. It answers every `add`, `finish` and `read` in their order. It imports as little as it can, because all of it
+ * and digested. It answers every `add`, `finish` and `read` in their order; what it looks at lies in shared memory. It imports as little as it can, because all of it
  * is a second time in memory.
  */
 import { createHash, type Hash } from "node:crypto";
 import { crc64Over } from "./crc64.ts";
 import { CHECKSUM_BYTES, type ChecksumKind, type FileRead } from "./digests.ts";
 import { type FileInMemory, readFile } from "./file-reader-deno.ts";
+import { lookFromBack, type LookRequest } from "./look-ahead-deno.ts";
 
 export type DigestRequest =
+  | LookRequest
   | { readonly kind: "start"; readonly memory: WebAssembly.Memory; readonly workspace: number }
   /** `checksum` is null when the other side computes it. */
   | {
@@ -42,6 +44,8 @@ let crc64: ((bytes: Uint8Array) => Uint8Array) | null = null;
 
 scope.onmessage = ({ data: request }) => {
   switch (request.kind) {
+    case "look":
+      return lookFromBack(request);
     case "start":
       memory = request.memory;
       crc64 = crc64Over(request.memory, request.workspace);

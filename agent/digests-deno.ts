@@ -18,6 +18,8 @@ import {
   type FileRead,
   type FileToRead,
 } from "./digests.ts";
+import { LooksBeside } from "./look-ahead-deno.ts";
+import type { LookAhead } from "./platform.ts";
 
 const PAGE_BYTES = 4096;
 const WASM_PAGE_BYTES = 65_536;
@@ -73,27 +75,56 @@ function collectGarbage(): void {
   (globalThis as { gc?: () => void }).gc?.();
 }
 
-/** A thread that nobody has asked anything yet. */
-let spare: { readonly worker: Worker; readonly timer: ReturnType<typeof setTimeout> } | null = null;
+/** A thread that has no digests to compute yet. */
+let spare: Spare | null = null;
 
 /** The next digests find their thread running. If there are none for a while, it ends. */
 export function startSpareThread(): void {
-  if (spare !== null) return;
-  const worker = newWorker();
-  const timer = setTimeout(() => {
-    spare = null;
-    worker.terminate();
-  }, IDLE_MS);
-  Deno.unrefTimer(timer);
-  spare = { worker, timer };
+  spare ??= new Spare(newWorker());
+}
+
+/** The thread of the next digests looks at files until then; null when there is none. See {@link Disk.lookAhead}. */
+export function lookBeside(folder: string, names: readonly string[]): LookAhead | null {
+  return spare === null ? null : spare.look(folder, names);
 }
 
 function startWorker(): Worker {
   if (spare === null) return newWorker();
-  const { worker, timer } = spare;
-  spare = null;
-  clearTimeout(timer);
+  const { worker } = spare;
+  spare.leave();
   return worker;
+}
+
+class Spare {
+  readonly worker: Worker;
+  readonly #looks: LooksBeside;
+  #isUsed = false;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(worker: Worker) {
+    this.worker = worker;
+    this.#looks = new LooksBeside((request) => worker.postMessage(request));
+    this.#timer = setInterval(() => this.#endUnused(), IDLE_MS);
+    Deno.unrefTimer(this.#timer);
+  }
+
+  look(folder: string, names: readonly string[]): LookAhead {
+    this.#isUsed = true;
+    return this.#looks.begin(folder, names);
+  }
+
+  leave(): void {
+    clearInterval(this.#timer);
+    if (spare === this) spare = null;
+  }
+
+  #endUnused(): void {
+    if (!this.#isUsed) {
+      this.leave();
+      this.worker.terminate();
+    }
+    this.#isUsed = false;
+  }
 }
 
 function newWorker(): Worker {

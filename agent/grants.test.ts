@@ -39,7 +39,10 @@ class ControlPlane {
       return await Promise.race([(this.answers.shift() ?? (() => this.grant()))(), givenUp]);
     },
   });
+  /** What this machine's policy says. */
+  policy: string | null = null;
   readonly grants = new Grants({
+    policyRefusal: () => this.policy,
     platform: this.platform,
     config: { url: "https://api.example.com", key: "mig_agt1_key" },
     jobId: "job_01jd0000000000000000000001",
@@ -288,4 +291,16 @@ Deno.test("[A23] a grant that is good is there at once, without a promise", asyn
   const plane = new ControlPlane();
   await plane.current();
   assert.ok(!(plane.grants.current(new AbortController().signal) instanceof Promise));
+});
+
+Deno.test("[A63] a destination that this machine's policy does not allow gets no further grant, whatever the control plane grants", async () => {
+  const plane = new ControlPlane();
+  assert.equal(await plane.current(), "sig=SECRET1");
+  plane.policy = "Cannot write to it: policy.json does not allow it";
+  await plane.clock.advance(61 * MINUTE);
+  await assert.rejects(plane.current(), (error: unknown) => {
+    assert.ok(error instanceof TransferError);
+    assert.deepEqual(error.problem, { scope: "job", code: "DESTINATION_REFUSED" });
+    return error.message === plane.policy;
+  });
 });

@@ -34,6 +34,8 @@ export interface GrantsInput {
   readonly jobId: string;
   readonly epoch: number;
   readonly destination: JobDestination;
+  /** What this machine says to the destination, as of now: why nothing is sent there, or null. */
+  readonly policyRefusal: (destination: JobDestination) => string | null;
   /** Aborted when the run is over. */
   readonly signal: AbortSignal;
   /** The control plane no longer knows this epoch; the run is to be put down without a word. */
@@ -51,12 +53,12 @@ export interface Given {
 
 /** Asks once. Throws what the request throws, and {@link TransferError} for a grant that leads elsewhere. */
 export async function askGrant(
-  { platform, config, jobId, epoch, destination }: Omit<GrantsInput, "signal" | "onStale">,
+  { platform, config, jobId, epoch, destination, policyRefusal }: Omit<GrantsInput, "signal" | "onStale">,
   signal: AbortSignal,
 ): Promise<Given> {
   const askedMs = platform.clock.monotonic();
   const { grant, serverNowMs } = await requestGrant(platform, config, { jobId, epoch }, signal);
-  const refusal = destinationRefusal(grant, destination, config.url);
+  const refusal = destinationRefusal(grant, destination, config.url) ?? policyRefusal(destination);
   if (refusal !== null) throw permanent("DESTINATION_REFUSED", refusal);
   return { grant, askedMs, serverNowMs };
 }

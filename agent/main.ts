@@ -3,17 +3,17 @@
  *
  * Permissions it needs, and no others; no program is started, nothing native is loaded:
  *   --allow-net --allow-read --allow-write
- *   --allow-env=MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
+ *   --allow-env=REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
  *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,DENO_CERT,DENO_TLS_CA_STORE
  *   --allow-sys=hostname,osRelease,uid
  * Reading is wide because the sources are chosen in the dashboard; writing because the state folder can be given.
  */
-import { resolve } from "node:path";
 import type { AgentRegistered } from "../schema/api.ts";
-import type { JobConfig } from "../schema/job.ts";
+import type { JobConfig, JobDestination } from "../schema/job.ts";
 import { VERSION } from "../schema/version.ts";
-import { ApiRefusal, ApiUnreachable, register } from "./api.ts";
+import { ApiRefusal, ApiUnreachable, register, reportQuarantine } from "./api.ts";
 import { parseCommandLine, USAGE, UsageError, type Command } from "./command-line.ts";
+import { LOG_FOLDER } from "./commands/logs.ts";
 import {
   agentOfKey,
   API_URL_DEFAULT,
@@ -22,7 +22,6 @@ import {
   formatConfig,
   parseApiUrl,
   parseConfig,
-  stateFolder,
   type AgentConfig,
 } from "./config.ts";
 import { purgeQuarantine } from "./connectors/local-quarantine.ts";
@@ -32,34 +31,44 @@ import { MemoryBudget } from "./engine/memory-budget.ts";
 import { startRun } from "./engine/run.ts";
 import { Throttle } from "./engine/throttle.ts";
 import { askGrant, Grants } from "./grants.ts";
+import { Lease } from "./lease.ts";
 import { OnlyFailed, onlyListName, readOnlyList } from "./only-failed.ts";
 import { ManifestUploads } from "./manifest-upload.ts";
-import { denoPlatform, makeFolder, makeReserve, readTextFile, writeTextFile } from "./platform-deno.ts";
+import {
+  EXIT,
+  Exit,
+  folderOf,
+  openPolicy,
+  readConfig,
+  readFile,
+  SEPARATOR,
+  STOP_SIGNALS,
+} from "./installation-deno.ts";
+import { LogFiles } from "./log-files-deno.ts";
+import {
+  denoPlatform,
+  makeFolder,
+  makeReserve,
+  readTextFile,
+  writeTextFile,
+  writeToStderr,
+} from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { redact } from "./redact.ts";
 import { hideFolders, judgeSource } from "./refusals.ts";
-import { mayRemove, parsePolicy, POLICY_FILE, PolicyError } from "./policy.ts";
 import { keepPurging } from "./purge.ts";
 import { Runner, RUNS_MAX } from "./runner.ts";
+import { SOCKET_RETRY_MS } from "./road.ts";
 import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
+import { STATUS_FILE, StatusBoard } from "./status-file.ts";
+import { runSubcommand } from "./subcommands-deno.ts";
 
-/** What the program ends with; the usage explains them. */
-const EXIT = { stopped: 0, unexpected: 1, refused: 2, unreachable: 3, occupied: 4, revoked: 5 } as const;
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
-const STOP_SIGNALS: readonly Deno.Signal[] =
-  Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
-const SEPARATOR = Deno.build.os === "windows" ? "\\" : "/";
 
-/** An end that was foreseen, with the sentence for the person in front of it. */
-class Exit extends Error {
-  readonly code: number;
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
+/** Where a program that ends unexpectedly says so besides. */
+let lastWords: (sentence: string) => void = () => undefined;
 
 if (import.meta.main) {
   globalThis.addEventListener("unhandledrejection", (event) => {
@@ -69,12 +78,16 @@ if (import.meta.main) {
   Deno.exit(await main(Deno.args));
 }
 
-async function main(words: readonly string[]): Promise<number> {
+/** `socketRetryMs`: for tests, which cannot wait half an hour. */
+export async function main(
+  words: readonly string[],
+  socketRetryMs: number = SOCKET_RETRY_MS,
+): Promise<number> {
   try {
-    return await carryOut(parseCommandLine(words));
+    return await carryOut(parseCommandLine(words), socketRetryMs);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`${error.message}\n\n${USAGE}`);
+      console.error(`${error.message}\nAll commands and options: migrate-agent help`);
       return EXIT.refused;
     }
     if (error instanceof ConfigError) return complain(EXIT.refused, error.message);
@@ -91,28 +104,35 @@ function complain(code: number, sentence: string): number {
 /** One line; what was under way is in the journals, and the next start goes on. */
 function endUnexpectedly(error: unknown): never {
   const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  console.error(redact(`The agent met an unexpected error and stops: ${what.replaceAll(/\s+/g, " ")}`));
+  const sentence = redact(`The agent met an unexpected error and stops: ${what.replaceAll(/\s+/g, " ")}`);
+  console.error(sentence);
+  lastWords(sentence);
   Deno.exit(EXIT.unexpected);
 }
 
-async function carryOut(command: Command): Promise<number> {
+async function carryOut(command: Command, socketRetryMs: number): Promise<number> {
   switch (command.kind) {
     case "help":
       console.log(USAGE);
       return EXIT.stopped;
-    case "version":
-      console.log(
-        `migrate-agent ${VERSION} (${Deno.build.os} ${Deno.build.arch}, Deno ${Deno.version.deno})`,
-      );
-      return EXIT.stopped;
     case "register":
-      return await registerAndRun(command);
+      return await registerAndRun(command, socketRetryMs);
     case "start":
-      return await start(command);
+      return await start(command, socketRetryMs);
+    case "version":
+    case "doctor":
+    case "status":
+    case "unregister":
+    case "logs":
+    case "verify":
+      return await runSubcommand(command);
   }
 }
 
-async function registerAndRun(command: Extract<Command, { kind: "register" }>): Promise<number> {
+async function registerAndRun(
+  command: Extract<Command, { kind: "register" }>,
+  socketRetryMs: number,
+): Promise<number> {
   const folder = folderOf(command.state);
   const configPath = `${folder}${SEPARATOR}${CONFIG_FILE}`;
   if (Deno.env.get("MIGRATE_AGENT_KEY")) {
@@ -129,7 +149,7 @@ async function registerAndRun(command: Extract<Command, { kind: "register" }>): 
     );
   }
   const url = parseApiUrl(command.url ?? Deno.env.get("MIGRATE_API_URL") ?? API_URL_DEFAULT);
-  const platform = denoPlatform();
+  const platform = loggingPlatform(folder);
   // Before the code is used up: afterwards everything must be there to keep the key.
   const state = openState(platform, folder);
   const registered = await exchangeCode(platform, url, command);
@@ -143,7 +163,11 @@ async function registerAndRun(command: Extract<Command, { kind: "register" }>): 
     );
   }
   console.log(`Registered. State is kept in ${folder}. Start it again with: migrate-agent start`);
-  return await run({ platform, state, folder, config });
+  if (command.exit) {
+    state.close();
+    return EXIT.stopped;
+  }
+  return await run({ platform, state, folder, config, socketRetryMs });
 }
 
 async function exchangeCode(
@@ -173,29 +197,29 @@ async function exchangeCode(
   }
 }
 
-async function start({ state: given }: { state: string | null }): Promise<number> {
+async function start({ state: given }: { state: string | null }, socketRetryMs: number): Promise<number> {
   const folder = folderOf(given);
-  const config = readConfig(`${folder}${SEPARATOR}${CONFIG_FILE}`);
-  const platform = denoPlatform();
-  return await run({ platform, state: openState(platform, folder), folder, config });
+  const path = `${folder}${SEPARATOR}${CONFIG_FILE}`;
+  const code = Deno.env.get("REGISTER_CODE");
+  // A service is started in one way, the first time and ever after; its code has been used up then.
+  if (code && !Deno.env.get("MIGRATE_AGENT_KEY") && readFile(path) === null)
+    return await registerAndRun(
+      { kind: "register", code, url: null, name: null, state: given, exit: false },
+      socketRetryMs,
+    );
+  const config = readConfig(path);
+  const platform = loggingPlatform(folder);
+  return await run({ platform, state: openState(platform, folder), folder, config, socketRetryMs });
 }
 
-/** The environment wins over the file. */
-function readConfig(path: string): AgentConfig {
-  const text = readFile(path);
-  const url = Deno.env.get("MIGRATE_API_URL");
-  const key = Deno.env.get("MIGRATE_AGENT_KEY");
-  if (!key && text === null) {
-    throw new Exit(
-      EXIT.refused,
-      `This agent is not registered: there is no "${path}". Register first: migrate-agent --register <CODE>`,
-    );
-  }
-  const file = key ? null : parseConfig(text ?? "");
-  return {
-    url: url ? parseApiUrl(url) : (file?.url ?? (text === null ? API_URL_DEFAULT : parseConfig(text).url)),
-    key: key ?? (file as AgentConfig).key,
-  };
+/** What it logs is kept in the state folder besides, and so is what ends it unexpectedly. */
+function loggingPlatform(folder: string): Platform {
+  const files = new LogFiles(`${folder}${SEPARATOR}${LOG_FOLDER}`);
+  lastWords = (sentence) => files.write(`${new Date().toISOString()} ${sentence}`);
+  return denoPlatform((line) => {
+    writeToStderr(line);
+    files.write(line);
+  });
 }
 
 // --- running -----------------------------------------------------------------------------------------------------
@@ -205,37 +229,53 @@ interface World {
   readonly state: AgentState;
   readonly folder: string;
   readonly config: AgentConfig;
+  readonly socketRetryMs: number;
 }
 
-async function run({ platform, state, folder, config }: World): Promise<number> {
+async function run({
+  platform: silent,
+  state,
+  folder,
+  config: given,
+  socketRetryMs,
+}: World): Promise<number> {
+  // The key changes from time to time; whoever calls the control plane looks here.
+  const config = { ...given };
   const agentId = agentOfKey(config.key);
   state.claim(agentId);
-  const gates = new AccountGates(platform.clock, platform.random);
-  const allowsRemoval = ({ source }: JobConfig): boolean => {
-    try {
-      return mayRemove(
-        parsePolicy(readFile(`${folder}${SEPARATOR}${POLICY_FILE}`)),
-        source.path,
-        platform.disk,
-      );
-    } catch (error) {
-      if (!(error instanceof PolicyError)) throw error;
-      platform.log("policy_refused", { message: error.message });
-      return false;
-    }
+  let board: StatusBoard | null = null;
+  const platform: Platform = {
+    ...silent,
+    log: (event, fields) => {
+      silent.log(event, fields);
+      board?.heard(event, fields);
+    },
   };
-  const manifests = new ManifestUploads({ platform, config, folder: `${folder}${SEPARATOR}manifests` });
+  const gates = new AccountGates(platform.clock, platform.random);
+  const policy = openPolicy(platform, folder);
+  const mayRemove = (job: JobConfig) => policy.mayRemove(job);
+  const policyRefusal = (destination: JobDestination) => policy.destinationRefusal(destination);
+  const throttle = new Throttle(platform.clock);
+  const manifests = new ManifestUploads({
+    platform,
+    config,
+    throttle,
+    folder: `${folder}${SEPARATOR}manifests`,
+  });
+  const lease = new Lease(platform.clock);
   const runner = new Runner({
     platform,
+    lease,
     state,
     startRun,
     manifestWritten: (manifest) => manifests.add(manifest),
-    shared: { throttle: new Throttle(platform.clock), gates, memory: new MemoryBudget(RUNS_MAX) },
-    mayRemove: allowsRemoval,
+    shared: { throttle, gates, memory: new MemoryBudget(RUNS_MAX) },
+    mayRemove,
     folders: { journals: `${folder}${SEPARATOR}jobs`, manifests: `${folder}${SEPARATOR}manifests` },
-    refusal: ({ source }) => {
-      const verdict = judgeSource(source.path, platform.disk, folder);
-      return verdict.kind === "refused" ? { code: "SOURCE_REFUSED", message: verdict.message } : null;
+    refusal: (job) => {
+      const verdict = judgeSource(job.source.path, platform.disk, folder);
+      if (verdict.kind === "refused") return { code: "SOURCE_REFUSED", message: verdict.message };
+      return policy.refusal(job);
     },
     connect: ({ jobId, epoch, config: job, signal, onStale }) => {
       const verdict = judgeSource(job.source.path, platform.disk, folder);
@@ -246,6 +286,7 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
         jobId,
         epoch,
         destination: job.destination,
+        policyRefusal,
         signal,
         onStale,
       });
@@ -272,14 +313,24 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
     }
   });
   runner.start();
+  board = new StatusBoard({
+    platform,
+    facts: { version: VERSION, agentId, url: config.url },
+    unfinished: () => state.unfinished(),
+    progress: () => runner.progress(),
+    write: (text) => writeTextFile(`${folder}${SEPARATOR}${STATUS_FILE}`, text),
+  });
+  const telling = board.run(life.signal);
   const uploading = manifests.run(life.signal);
   const purging = keepPurging(
     {
       platform,
       state,
       gates,
-      mayRemove: allowsRemoval,
-      askGrant: (job, signal) => askGrant({ ...job, platform, config }, signal),
+      mayRemove,
+      isFenced: () => lease.isFenced,
+      askGrant: (job, signal) => askGrant({ ...job, platform, config, policyRefusal }, signal),
+      report: (told, signal) => reportQuarantine(platform, config, told, signal),
       openDestination: (destination, grants) => openDestination(destination, grants, platform),
       purge: ({ jobId, source }, options) => purgeQuarantine(platform, { root: source.path, jobId }, options),
     },
@@ -288,25 +339,44 @@ async function run({ platform, state, folder, config }: World): Promise<number> 
   const end = await holdSession({
     platform,
     config,
+    identity: {
+      get generation() {
+        return state.generation;
+      },
+      storeGeneration: (generation) => state.storeGeneration(generation),
+      storeKey: (key) => {
+        const path = `${folder}${SEPARATOR}${CONFIG_FILE}`;
+        const text = readTextFile(path);
+        // One that was handed in by the environment is kept where we cannot write.
+        if (text === null || parseConfig(text).key !== config.key) return false;
+        writeTextFile(path, formatConfig({ ...parseConfig(text), key }));
+        config.key = key;
+        platform.log("key_stored", {});
+        return true;
+      },
+    },
     agentId,
     work: runner,
+    lease,
     machine: describeMachine(),
+    socketRetryMs,
     signal: session.signal,
   });
   if (end.kind === "revoked") {
     life.abort();
     await runner.suspend();
-    await Promise.all([purging, uploading]);
+    await Promise.all([purging, uploading, telling]);
     state.close();
     return complain(
       EXIT.revoked,
-      "This agent was revoked in the dashboard. It moves nothing any more; to use this machine again, remove " +
-        `"${folder}${SEPARATOR}${CONFIG_FILE}" and register with a new code`,
+      "This agent was revoked in the dashboard. It moves nothing any more; to use this machine again, run " +
+        "migrate-agent unregister, and register with a new code",
     );
   }
   await stopped;
-  await Promise.all([purging, uploading]);
+  await Promise.all([purging, uploading, telling]);
   state.close();
+  board = null;
   platform.log("agent_stopped", { agentId });
   return EXIT.stopped;
 }
@@ -324,26 +394,6 @@ function onStopSignal(platform: Platform, stop: () => Promise<void>): Promise<vo
     };
     for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
   });
-}
-
-function folderOf(given: string | null): string {
-  const os = Deno.build.os;
-  const machine = {
-    os: os === "linux" || os === "darwin" || os === "windows" ? os : "other",
-    root: Deno.uid() === 0,
-    environment: (name: string) => Deno.env.get(name),
-  } as const;
-  return resolve(given ?? stateFolder(machine));
-}
-
-function readFile(path: string): string | null {
-  try {
-    return readTextFile(path);
-  } catch (error) {
-    if (error instanceof DiskError)
-      throw new Exit(EXIT.refused, `${error.message}. Check the rights of this account`);
-    throw error;
-  }
 }
 
 /** Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. */

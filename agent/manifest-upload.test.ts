@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import type { ManifestCompletion } from "../schema/manifest.ts";
+import { NO_LINE_SETTINGS } from "./engine/line-limit.ts";
+import { Throttle } from "./engine/throttle.ts";
 import { DELAY_MS_MAX, ManifestUploads, UNKNOWN_KEPT_MS } from "./manifest-upload.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { DiskError, type Disk } from "./platform.ts";
+import type { Transport } from "./transport.ts";
 import { settle, VirtualClock, type Logged } from "./virtual.ts";
 
 const JOB = "job_01jd0000000000000000000001";
@@ -35,6 +38,16 @@ class ControlPlane {
       init.signal.addEventListener("abort", () => reject(init.signal.reason), { once: true });
     });
     return await Promise.race([Promise.try(() => (answer === undefined ? usual() : answer(usual))), givenUp]);
+  };
+
+  /** The same over the transport, a piece at a time. */
+  readonly send: Transport["send"] = async ({ method, url, headers, body }, { signal, pace }) => {
+    for (let sent = 0; pace !== null && sent < (body?.length ?? 0);)
+      sent += await pace.take((body?.length ?? 0) - sent, signal);
+    const init = { method, headers, signal, ...(body === null ? {} : { body: Uint8Array.from(body) }) };
+    const response = await this.fetch(url, init);
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    return { status: response.status, header: (name) => response.headers.get(name), body: bytes };
   };
 
   #answer(
@@ -91,9 +104,11 @@ class Agent implements Disposable {
         disk: { ...real.disk, ...this.disk },
         clock: this.clock,
         fetch: this.plane.fetch,
+        transport: { send: this.plane.send, close: () => undefined },
         log: (event, fields) => this.logged.push({ event, fields }),
       },
       config: { url: "https://api.example.com", key: "mig_agt1_key" },
+      throttle: new Throttle(this.clock),
       folder: this.folder,
     });
     return uploads;
@@ -111,10 +126,10 @@ class Agent implements Disposable {
     this.run();
   }
 
-  write(epoch: number, text = TEXT): void {
+  write(epoch: number, text = TEXT, line = NO_LINE_SETTINGS): void {
     Deno.writeTextFileSync(`${this.folder}/${JOB}.${epoch}.jsonl`, text);
     const rows = text.split("\n").length - 1;
-    this.uploads.add({ jobId: JOB, epoch, sha256: sha256(text), rows });
+    this.uploads.add({ jobId: JOB, epoch, sha256: sha256(text), rows, line });
   }
 
   /** Lets everything happen that is due, reading and packing too, which the real disk does in its own time. */
@@ -305,4 +320,28 @@ Deno.test("[H7] on a full disk the manifest is remembered, and brought when ther
   assert.deepEqual([agent.files(), agent.plane.stored.size], [["1.jsonl"], 0]);
   isFull = false;
   await agent.until(() => agent.plane.stored.size === 1 && agent.files().length === 1, 10_000);
+});
+
+Deno.test("[H13] the list of a job with a limit of the line stays within it, also when its note is found after a restart", async () => {
+  using agent = new Agent();
+  // Does not get smaller when it is packed.
+  const noise = Array.from({ length: 6 }, () => crypto.getRandomValues(new Uint8Array(65_536)).toHex()).join(
+    "\n",
+  );
+  agent.write(1, `${noise}\n`, { bandwidthMbps: 0.5, schedule: null });
+  agent.restart();
+  const begunMs = agent.clock.monotonic();
+  await agent.until(() => agent.plane.stored.size === 1, 50);
+  const seconds = (agent.clock.monotonic() - begunMs) / 1_000;
+  // 393 kB, because hexadecimal digits are packed into half of them; 62.5 kB a second.
+  assert.ok(seconds > 6, `${seconds} s`);
+});
+
+Deno.test("[H13] a note of an earlier version has no limit, and is brought as before", async () => {
+  using agent = new Agent();
+  Deno.writeTextFileSync(`${agent.folder}/${JOB}.1.jsonl`, TEXT);
+  const note = { jobId: JOB, epoch: 1, sha256: sha256(TEXT), rows: 100, notedMs: 0 };
+  Deno.writeTextFileSync(`${agent.folder}/${JOB}.1.upload`, JSON.stringify(note));
+  agent.run();
+  await agent.until(() => agent.plane.stored.size === 1);
 });

@@ -9,14 +9,18 @@
  */
 import * as z from "zod";
 import { errorBody } from "../schema/errors.ts";
+import { jobConfig } from "../schema/job.ts";
 import { MANIFEST_PART_BYTES, manifestState, type ManifestState } from "../schema/manifest.ts";
 import { ApiUnreachable } from "./api.ts";
 import type { AgentConfig } from "./config.ts";
+import { LineLimit, type LineSettings, NO_LINE_SETTINGS } from "./engine/line-limit.ts";
+import type { Throttle } from "./engine/throttle.ts";
 import { DiskError, type NewFile, type OpenFile, type Platform } from "./platform.ts";
 import type { Epoch } from "./state.ts";
+import type { Pace } from "./transport.ts";
 
-/** A line of 16 kB/s gets a part through. */
-const REQUEST_LIMIT_MS = 10 * 60_000;
+/** Of a request without a part; one with a part may take as long as bytes move. */
+const REQUEST_LIMIT_MS = 60_000;
 const DELAY_MS_MIN = 1_000;
 export const DELAY_MS_MAX = 30 * 60_000;
 /** A control plane that is older than this agent, or was put back from a backup, does not know what is asked for. */
@@ -28,11 +32,14 @@ const NOTE_BYTES_MAX = 4 * 1024;
 export interface WrittenManifest extends Epoch {
   readonly sha256: string;
   readonly rows: number;
+  /** The job's limit of the line, which holds for its list as well. */
+  readonly line: LineSettings;
 }
 
 export interface ManifestUploadsInput {
   readonly platform: Platform;
   readonly config: AgentConfig;
+  readonly throttle: Throttle;
   /** Where the manifests lie, without a separator at the end. */
   readonly folder: string;
 }
@@ -43,6 +50,10 @@ const note = z.object({
   sha256: z.string(),
   rows: z.int(),
   notedMs: z.number(),
+  /** Absent from notes of an earlier version. */
+  line: z
+    .object({ bandwidthMbps: z.number().positive().nullable(), schedule: jobConfig.shape.schedule })
+    .default(NO_LINE_SETTINGS),
 });
 type Note = z.infer<typeof note>;
 
@@ -61,8 +72,8 @@ export class ManifestUploads {
   }
 
   /** Durable when it returns, unless the disk is full: then it is tried again for as long as the program runs. */
-  add({ jobId, epoch, sha256, rows }: WrittenManifest): void {
-    const added: Note = { jobId, epoch, sha256, rows, notedMs: this.#input.platform.clock.now() };
+  add({ jobId, epoch, sha256, rows, line }: WrittenManifest): void {
+    const added: Note = { jobId, epoch, sha256, rows, line, notedMs: this.#input.platform.clock.now() };
     this.#unwritten.set(nameOf(added), added);
     this.#writeNotes();
     this.#news.resolve();
@@ -133,20 +144,23 @@ export class ManifestUploads {
   }
 
   async #bring(one: Note, signal: AbortSignal): Promise<Outcome> {
-    const { jobId, epoch, sha256, rows } = one;
+    const { jobId, epoch, sha256, rows, line } = one;
+    const { platform, throttle } = this.#input;
     const before = await this.#ask("GET", one, { query: `?epoch=${epoch}` }, signal);
     if (stateIn(before).stored) return "stored";
     const path = await this.#pack(one, signal);
     const parts: string[] = [];
-    const file = await this.#input.platform.disk.open(path);
+    const file = await platform.disk.open(path);
+    const limit = new LineLimit(throttle, platform.clock, line);
     try {
       for await (const bytes of partsOf(file)) {
         const part = this.#digest(bytes);
         parts.push(part);
         if (stateIn(before).parts.includes(part)) continue;
-        await this.#ask("PUT", one, { query: `?epoch=${epoch}&part=${part}`, bytes }, signal);
+        await this.#sendPart(one, { part, bytes, pace: limit }, signal);
       }
     } finally {
+      limit.leave();
       file.close();
     }
     const completion = { epoch, sha256, rows, parts };
@@ -209,10 +223,30 @@ export class ManifestUploads {
 
   // --- requests ---
 
+  /** Over the way that files take, because only there is a limit of the line kept. */
+  async #sendPart(
+    { jobId, epoch }: Epoch,
+    { part, bytes, pace }: { part: string; bytes: Uint8Array; pace: Pace },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { platform, config } = this.#input;
+    const { status, body } = await platform.transport.send(
+      {
+        method: "PUT",
+        url: `${config.url}/api/agent/jobs/${jobId}/manifest?epoch=${epoch}&part=${part}`,
+        headers: { authorization: `Bearer ${config.key}`, "content-type": "application/octet-stream" },
+        body: bytes,
+        headroomBytes: 0,
+      },
+      { signal, pace },
+    );
+    if (status < 200 || status > 299) throw refusalOf(status, parseJson(new TextDecoder().decode(body)));
+  }
+
   async #ask(
-    method: "GET" | "PUT" | "POST",
+    method: "GET" | "POST",
     { jobId }: Epoch,
-    { query, bytes, json }: { query: string; bytes?: Uint8Array<ArrayBuffer>; json?: unknown },
+    { query, json }: { query: string; json?: unknown },
     signal: AbortSignal,
   ): Promise<unknown> {
     const { platform, config } = this.#input;
@@ -228,10 +262,8 @@ export class ManifestUploads {
         headers: {
           Authorization: `Bearer ${config.key}`,
           ...(json === undefined ? {} : { "Content-Type": "application/json" }),
-          ...(bytes === undefined ? {} : { "Content-Type": "application/octet-stream" }),
         },
         ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-        ...(bytes === undefined ? {} : { body: bytes }),
         // A redirect would carry the key elsewhere.
         redirect: "manual",
         signal: AbortSignal.any([signal, limit.signal]),

@@ -1,6 +1,8 @@
 /** What the real platform promises, on the real machine. */
 import assert from "node:assert/strict";
-import { ConnectError, DiskError, type DiskErrorCode, type Platform } from "./platform.ts";
+import type { Listed } from "./connectors/connector.ts";
+import { LocalSource } from "./connectors/local.ts";
+import { ConnectError, type Disk, DiskError, type DiskErrorCode, type Platform } from "./platform.ts";
 import {
   denoPlatform,
   INBOX_TEXTS_MAX,
@@ -272,4 +274,71 @@ Deno.test("[A45] a hub that sends without end is cut off", async () => {
       assert.equal(texts, INBOX_TEXTS_MAX);
     },
   );
+});
+
+Deno.test(
+  "[A71] a folder looked at by two threads is the one that one thread sees",
+  withFolder(async (folder, platform) => {
+    const { disk } = platform;
+    for (let index = 0; index < 1_200; index++)
+      Deno.writeTextFileSync(`${folder}/f${index}`, "x".repeat(index));
+    Deno.linkSync(`${folder}/f7`, `${folder}/f7-again`);
+    Deno.symlinkSync("/etc", `${folder}/link`);
+    Deno.mkdirSync(`${folder}/sub`);
+    const names = disk.readFolder(folder).map(({ name, kind }) => (kind === "folder" ? `${name}/` : name));
+    names.push("vanished");
+    assert.equal(disk.lookAhead(`${folder}/`, names), null, "nobody has the time");
+    platform.prepareDigests();
+    // The thread has to start, and takes no second folder before it has begun the first.
+    let seen = 0;
+    const deadlineMs = Date.now() + 20_000;
+    while (seen < 1_190 && Date.now() < deadlineMs) {
+      const ahead = disk.lookAhead(`${folder}/`, names);
+      seen = 0;
+      for (const [index, name] of names.entries()) {
+        if (name.endsWith("/")) continue;
+        // The first one of 512 asks for all of them.
+        if (index % 512 === 1) await platform.clock.sleep(20, NEVER);
+        const stat = ahead?.stat(index) ?? null;
+        if (name === "vanished") assert.equal(stat, null);
+        else if (stat !== null) assert.deepEqual(stat, disk.stat(`${folder}/${name}`), name);
+        if (stat !== null) seen++;
+      }
+    }
+    // All but the ones with which each piece was asked for.
+    assert.ok(seen >= 1_190, `${seen} were seen by the thread beside`);
+    // Whoever asks about another folder takes the place of the one before.
+    const before = disk.lookAhead(`${folder}/`, names);
+    await platform.clock.sleep(50, NEVER);
+    assert.notEqual(before?.stat(400), null);
+    disk.lookAhead(`${folder}/sub/`, names);
+    assert.equal(before?.stat(401), null);
+  }),
+);
+
+Deno.test("[A71] a whole tree is listed the same with the thread beside as without", async () => {
+  const folder = Deno.realPathSync(Deno.makeTempDirSync());
+  const platform = denoPlatform(() => undefined);
+  const listAll = async (disk: Disk) => {
+    const items: Listed[] = [];
+    const source = new LocalSource(folder, { ...platform, disk });
+    for await (const page of source.list({ cursor: null, signal: NEVER })) items.push(...page.items);
+    return items;
+  };
+  try {
+    for (let index = 0; index < 40; index++) {
+      const sub = `${folder}/d${index % 8}/e${index}`;
+      Deno.mkdirSync(sub, { recursive: true });
+      for (let file = 0; file < 60; file++) Deno.writeTextFileSync(`${sub}/f${file}`, "x".repeat(file));
+      Deno.symlinkSync("/etc", `${sub}/link`);
+    }
+    platform.prepareDigests();
+    await platform.clock.sleep(300, NEVER);
+    const { disk } = platform;
+    const beside = await listAll(disk);
+    assert.equal(beside.length, 40 * 61);
+    assert.deepEqual(beside, await listAll({ ...disk, lookAhead: () => null }));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
 });

@@ -7,6 +7,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import fs, { rmdirSync, unlinkSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { setImmediate } from "node:timers";
 import { crc32 } from "node:zlib";
 import {
   ConnectError,
@@ -26,7 +27,7 @@ import {
   type SqlValue,
   type Statement,
 } from "./platform.ts";
-import { denoDigests, startSpareThread } from "./digests-deno.ts";
+import { denoDigests, lookBeside, startSpareThread } from "./digests-deno.ts";
 import { redact } from "./redact.ts";
 import { kindOf, READ_FLAGS, statOf, statOpened } from "./file-stat-deno.ts";
 import { FetchTransport } from "./transport-fetch.ts";
@@ -36,17 +37,11 @@ import { RawTransport } from "./transport-raw-deno.ts";
 export const INBOX_TEXTS_MAX = 1_000;
 export const INBOX_CHARACTERS_MAX = 16 * 1024 * 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
-/** Proxies and further certificate authorities: Deno reads these itself, for `fetch` and WebSockets; `node:https` does not. */
-const NETWORK_VARIABLES = [
-  "HTTPS_PROXY",
-  "https_proxy",
-  "HTTP_PROXY",
-  "http_proxy",
-  "ALL_PROXY",
-  "all_proxy",
-  "DENO_CERT",
-  "DENO_TLS_CA_STORE",
-];
+/**
+ * Deno reads these itself, for `fetch` and WebSockets; a socket of our own knows no proxy. Further certificate authorities
+ * (`DENO_CERT`, `DENO_TLS_CA_STORE`) it knows: `Deno.startTls` trusts what `fetch` does.
+ */
+const PROXY_VARIABLES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /** The engine ends calls that stand still, and knows what a slow line needs; this is for what it overlooks. */
 const BACKSTOP_MS = 10 * 60_000;
@@ -71,7 +66,7 @@ export function denoPlatform(writeLine: (line: string) => void = writeToStderr):
     checksum: (text) => crc32(text),
     prepareDigests: startSpareThread,
     digests: (size) => denoDigests(size),
-    transport: NETWORK_VARIABLES.some(isSet)
+    transport: PROXY_VARIABLES.some(isSet)
       ? new FetchTransport({ fetch, stallMs: BACKSTOP_MS })
       : new RawTransport({ stallMs: BACKSTOP_MS }),
     fetch: (url, init) => fetch(url, init),
@@ -94,6 +89,8 @@ const clock: Clock = {
   sleep: (ms, signal) =>
     new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
+      // Who only gives way need not wait for the millisecond that the shortest timer takes.
+      if (ms <= 0) return void setImmediate(resolve);
       const timer = setTimeout(
         () => {
           signal.removeEventListener("abort", stop);
@@ -117,10 +114,11 @@ const denoDisk: Disk = {
     onDisk(`list "${path}"`, () => {
       const items: FolderItem[] = [];
       // A name that is not UTF-8 comes with U+FFFD in its place; such a path then cannot be opened.
-      for (const { name, ...entry } of Deno.readDirSync(path)) items.push({ name, kind: kindOf(entry) });
+      for (const entry of Deno.readDirSync(path)) items.push({ name: entry.name, kind: kindOf(entry) });
       return items;
     }),
   stat: (path) => onDisk(`look at "${path}"`, () => statOf(Deno.lstatSync(path))),
+  lookAhead: lookBeside,
   open: openForReading,
   openNow: (path) =>
     openFile(
@@ -573,7 +571,7 @@ function quoted(value: string): string {
 
 const encoder = new TextEncoder();
 
-function writeToStderr(line: string): void {
+export function writeToStderr(line: string): void {
   const bytes = encoder.encode(`${line}\n`);
   try {
     for (let written = 0; written < bytes.length;) written += Deno.stderr.writeSync(bytes.subarray(written));

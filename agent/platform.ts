@@ -84,6 +84,12 @@ export interface NewFile {
   finish(): void;
 }
 
+/** What somebody else has looked at meanwhile. */
+export interface LookAhead {
+  /** Null where nobody has. To be asked in ascending order, and not for what is a folder. */
+  stat(index: number): FileStat | null;
+}
+
 /** All calls throw {@link DiskError}. Paths are in the system's own form. */
 export interface Disk {
   /** The path separator of the system's paths. */
@@ -92,6 +98,11 @@ export interface Disk {
   readFolder(path: string): readonly FolderItem[];
   /** Does not follow a link. */
   stat(path: string): FileStat;
+  /**
+   * Begins to look at what is in a folder, beside this thread; null where there is nobody to do it. `folder` ends in a
+   * separator, and so, with a slash, does the name of whatever is a folder: that is left out.
+   */
+  lookAhead(folder: string, names: readonly string[]): LookAhead | null;
   /** Opens a regular file for reading, following no link in the last segment. */
   open(path: string): Promise<OpenFile>;
   /** The same, at once, of what was just seen to be a file; the caller looks whether it still is what was opened. */
@@ -151,6 +162,11 @@ export interface Database {
 /** A WebSocket as the session uses it: what comes in waits in a bounded inbox. */
 export interface Socket {
   send(text: string): void;
+  /**
+   * Of a way on which heartbeats do not reach the hub: when the last request that it answered was made, by the monotonic
+   * clock; null before the first.
+   */
+  readonly answeredMs?: number | null;
   /** Bytes that were sent but have not left yet. */
   readonly bufferedBytes: number;
   /** The next text, or how the socket ended. */

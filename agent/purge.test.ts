@@ -1,7 +1,15 @@
 /** The purge after the retention days: real files, the real quarantine, real SQLite; killed, refused and interfered with. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { deletion, type JobConfig, jobConfig, type JobReport, ZERO_TOTALS } from "../schema/job.ts";
+import {
+  deletion,
+  type JobConfig,
+  jobConfig,
+  type JobReport,
+  PURGE_DAYS_MAX,
+  ZERO_TOTALS,
+} from "../schema/job.ts";
+import { reportQuarantine } from "./api.ts";
 import { AzureBlobDestination } from "./connectors/azure-blob.ts";
 import type { GrantProvider, Held, UndoNote } from "./connectors/connector.ts";
 import { Azurite } from "./connectors/fakes/azurite.ts";
@@ -16,7 +24,6 @@ import { denoPlatform } from "./platform-deno.ts";
 import type { Clock, Database, LogFields, Platform } from "./platform.ts";
 import {
   FIRST_ROUND_MS_MAX,
-  GIVE_UP_DAYS,
   keepPurging,
   PROOF_MS_MAX,
   purgeDue,
@@ -32,6 +39,13 @@ const DAYS = 7;
 const CONFIG = { url: "https://api.example.com", key: "mig_agt1_key" };
 const FILES: Readonly<Record<string, string>> = { "a/1": "one", "a/2": "two!", b: "three" };
 const PATHS = Object.keys(FILES);
+
+interface Told {
+  readonly jobId: string;
+  readonly epoch: number;
+  readonly filesLeft: number;
+  readonly filesPurged: number;
+}
 
 /** What a killed program hears of everything. */
 class Dead extends Error {}
@@ -81,8 +95,12 @@ class World implements Disposable {
   readonly logged: { event: string; fields: LogFields }[] = [];
   /** What the control plane answers instead of a grant. */
   answer: (() => Response) | null = null;
+  /** What the control plane has heard of quarantines, and what it answers instead. */
+  readonly told: Told[] = [];
+  reportAnswer: (() => Response) | null = null;
   serverAheadMs = 0;
   isAllowed = true;
+  isFenced = false;
   /** Called wherever the program touches the world. */
   onPoint: () => void = () => {};
   isDead = false;
@@ -166,7 +184,10 @@ class World implements Disposable {
       state: this.state,
       gates: new AccountGates(clock, platform.random),
       mayRemove: () => this.isAllowed,
-      askGrant: (asked, signal) => askGrant({ ...asked, platform, config: CONFIG }, signal),
+      isFenced: () => this.isFenced,
+      askGrant: (asked, signal) =>
+        askGrant({ ...asked, platform, config: CONFIG, policyRefusal: () => null }, signal),
+      report: (told, signal) => reportQuarantine(platform, CONFIG, told, signal),
       openDestination: (_, grants) => {
         this.destination.grants = grants;
         return this.destination;
@@ -224,6 +245,16 @@ class World implements Disposable {
       },
       fetch: (url, init) => {
         this.#pass();
+        const of = /^https:\/\/api\.example\.com\/api\/agent\/jobs\/(\w+)\/quarantine$/.exec(url)?.[1];
+        if (of !== undefined) {
+          const { checkedAt, ...told } = JSON.parse(init.body as string) as Omit<Told, "jobId"> & {
+            checkedAt: string;
+          };
+          assert.equal(checkedAt, new Date(this.clock.now()).toISOString());
+          const answer = this.reportAnswer?.() ?? Response.json({});
+          if (answer.ok) this.told.push({ jobId: of, ...told });
+          return Promise.resolve(answer);
+        }
         assert.equal(url, "https://api.example.com/api/agent/grants");
         this.requests.push(JSON.parse(init.body as string));
         return Promise.resolve(this.answer?.() ?? this.grantNow());
@@ -404,6 +435,26 @@ Deno.test("[R12] where this machine does not allow it any more nothing is asked 
   assert.deepEqual(world.quarantined(), []);
 });
 
+Deno.test("[R12] while another has this agent's place nothing is asked or removed", async () => {
+  using world = await due();
+  world.isFenced = true;
+  await world.round();
+  assert.deepEqual([world.quarantined().length, world.requests], [3, []]);
+  world.isFenced = false;
+  await world.clock.advance(DAY_MS);
+  await world.round();
+  assert.deepEqual(world.quarantined(), []);
+});
+
+Deno.test("[R12] fenced in the middle, no further file is removed", async () => {
+  using world = await due();
+  world.destination.hook = ({ when, path }) => {
+    if (when === "after" && path.endsWith("a/2")) world.isFenced = true;
+  };
+  await world.round();
+  assert.deepEqual(world.quarantined(), ["11-1-0", "11-2-0"]);
+});
+
 Deno.test("[R12] withdrawn in the middle, no further file is removed", async () => {
   using world = await due();
   world.destination.hook = ({ when, path }) => {
@@ -520,7 +571,7 @@ Deno.test("[R13] a job that is at work for months is not forgotten", async () =>
   using world = await due();
   const wanted = { type: "desired", jobId: job(1), rev: 2, state: "run", config: world.config } as const;
   world.state.accept({ ...wanted, epoch: 2 }, null);
-  await world.clock.advance(GIVE_UP_DAYS * DAY_MS);
+  await world.clock.advance(PURGE_DAYS_MAX * DAY_MS);
   await world.round();
   assert.notEqual(world.state.findQuarantine(job(1)), null);
 });
@@ -584,7 +635,7 @@ Deno.test("[R13] a quarantine that somebody has taken away is forgotten; a volum
 Deno.test("[R13] what could not be removed for two months is given up: it stays, and nobody is asked", async () => {
   using world = await due();
   world.answer = refuse(409, "CONFLICT");
-  await world.clock.advance(GIVE_UP_DAYS * DAY_MS - 1);
+  await world.clock.advance(PURGE_DAYS_MAX * DAY_MS - 1);
   await world.round();
   await world.clock.advance(1);
   await world.round();
@@ -613,6 +664,99 @@ Deno.test("[R9] killed at any point of the purge, the next one ends it; what goe
     assert.equal(world.state.findQuarantine(job(1)), null, `killed at ${point}`);
   }
   assert.ok(points > 10, `only ${points} points`);
+});
+
+Deno.test("[R16] what a round found is told: what is left, and what all rounds together removed for good", async () => {
+  using world = await due();
+  const blob = `${job(1)}/a/2`;
+  const kept = world.destination.blobs.get(blob);
+  world.destination.blobs.delete(blob);
+  await world.round();
+  const at = { jobId: job(1), epoch: 1 };
+  assert.deepEqual(world.told, [{ ...at, filesLeft: 1, filesPurged: 2 }]);
+  world.restart();
+  if (kept !== undefined) world.destination.blobs.set(blob, kept);
+  await world.clock.advance(DAY_MS);
+  await world.round();
+  assert.deepEqual(world.told.slice(1), [{ ...at, filesLeft: 0, filesPurged: 3 }]);
+  assert.equal(world.state.findQuarantine(job(1)), null);
+});
+
+for (const [what, answer] of [
+  ["is not there", () => new Response("proxy", { status: 502 })],
+  ["refuses to hear of it", refuse(409, "CONFLICT")],
+] as const) {
+  Deno.test(`[R16] while the control plane ${what} the job is not forgotten, and is told of the next day`, async () => {
+    using world = await due();
+    world.reportAnswer = answer;
+    await world.round();
+    assert.deepEqual(world.quarantined(), []);
+    assert.equal(world.state.findQuarantine(job(1))?.filesPurged, 3);
+    assert.deepEqual(world.told, []);
+    world.reportAnswer = null;
+    world.restart();
+    await world.clock.advance(DAY_MS);
+    await world.round();
+    assert.deepEqual(world.told, [{ jobId: job(1), epoch: 1, filesLeft: 0, filesPurged: 3 }]);
+    assert.equal(world.state.findQuarantine(job(1)), null);
+    assert.equal(world.requests.length, 1, "an empty quarantine needs no grant");
+  });
+}
+
+Deno.test("[R16] what cannot be told in two months is given up", async () => {
+  using world = await due();
+  world.reportAnswer = refuse(404, "NOT_FOUND");
+  await world.round();
+  await world.clock.advance(PURGE_DAYS_MAX * DAY_MS);
+  await world.round();
+  assert.equal(world.state.findQuarantine(job(1)), null);
+  assert.deepEqual([world.told, world.reasons()], [[], ["report_refused", "given_up"]]);
+});
+
+Deno.test("[R16] what waits for its own day is put off only when the control plane has heard of it", async () => {
+  using world = new World();
+  await world.moved(1, { files: { "a/1": "one" } });
+  await world.clock.advance(4 * DAY_MS);
+  await world.moved(1, { epoch: 2, files: { "a/2": "two!" } });
+  await world.clock.advance(3 * DAY_MS);
+  const dueMs = world.clock.now();
+  world.reportAnswer = refuse(503, "UNAVAILABLE");
+  await world.round();
+  assert.deepEqual(world.quarantined(), ["12-1-0"]);
+  assert.equal(world.state.findQuarantine(job(1))?.dueMs, dueMs);
+  world.reportAnswer = null;
+  await world.round();
+  assert.deepEqual(world.told, [{ jobId: job(1), epoch: 2, filesLeft: 1, filesPurged: 1 }]);
+  assert.equal(world.state.findQuarantine(job(1))?.dueMs, dueMs + 4 * DAY_MS);
+});
+
+Deno.test("[R16] a round that saw a part or nothing tells nothing", async () => {
+  using world = await due();
+  Deno.renameSync(world.root, `${world.root}-away`);
+  Deno.mkdirSync(world.root);
+  await world.round();
+  Deno.removeSync(world.root);
+  Deno.renameSync(`${world.root}-away`, world.root);
+  world.destination.hook = ({ when, path }) => {
+    if (when === "after" && path.endsWith("a/2")) world.isAllowed = false;
+  };
+  await world.round();
+  world.destination.hook = () => {};
+  world.isAllowed = true;
+  world.answer = refuse(409, "CONFLICT");
+  await world.round();
+  assert.deepEqual(world.told, []);
+  world.answer = null;
+  // A list that is no file is no proof that nothing lies there.
+  const list = `${world.root}/.migrate-quarantine/${job(1)}/${UNDO_FILE}`;
+  Deno.renameSync(list, `${list}-away`);
+  Deno.mkdirSync(list);
+  await world.round();
+  assert.deepEqual(world.told, []);
+  Deno.removeSync(list);
+  Deno.renameSync(`${list}-away`, list);
+  await world.round();
+  assert.deepEqual(world.told, [{ jobId: job(1), epoch: 1, filesLeft: 0, filesPurged: 3 }]);
 });
 
 Deno.test("[R14] the first round comes shortly after the start, the others about a day apart; the end comes at once", async () => {
@@ -681,7 +825,7 @@ async function until(world: World, holds: () => boolean, limitMs: number): Promi
 Deno.test("[R11] only who may have left something is remembered, until its last file is due", () => {
   using world = new World();
   const nowMs = world.clock.now();
-  const retention = { dueMs: nowMs + DAYS * DAY_MS, untilMs: nowMs + (DAYS + GIVE_UP_DAYS) * DAY_MS };
+  const retention = { dueMs: nowMs + DAYS * DAY_MS, untilMs: nowMs + (DAYS + PURGE_DAYS_MAX) * DAY_MS };
   const of = (report: Partial<JobReport>, epoch = 1, options: Partial<JobConfig["options"]> = {}) => {
     const config = { ...world.config, options: { ...world.config.options, ...options } };
     return retentionOf(config, epoch, reportAt(nowMs, report));

@@ -4,17 +4,27 @@
  * A run of a job may be long gone when that time comes, so the jobs are remembered in {@link AgentState}, and about once a
  * day all that are due are gone through, one after the other. Each file has to pass the last of the fourteen conditions
  * anew (`engine/delete-gate.ts`): the destination holds just what was proved, and what lies here is just that. Besides:
- * - Somebody at this machine still allows it; asked before each file.
+ * - Somebody at this machine still allows it, and no other program has this agent's place; asked before each file.
  * - The control plane has given a grant for this job within {@link PROOF_MS_MAX}. It gives none to an agent that was
  *   revoked, and none for an epoch that was replaced; so this is what the lease is to a run. A session would prove less:
  *   it knows of the agent, not of the job, and without the grant the destination cannot be asked anyway.
  * - They are due by the control plane's clock, too, so that a clock that runs wrong costs nobody the days to undo.
  *
- * What cannot be confirmed stays, with a line in the log, and is tried again the next day, for {@link GIVE_UP_DAYS}.
+ * What a round found is told to the control plane; until it has heard of it, the job is neither forgotten nor put off.
+ * A round that saw only a part, or nothing at all, tells nothing.
+ *
+ * What cannot be confirmed stays, with a line in the log, and is tried again the next day, for {@link PURGE_DAYS_MAX}.
  * Killed at any point, the next round finds in the quarantine what is left.
  */
+import type { QuarantineReport } from "../schema/api.ts";
 import type { Grant } from "../schema/connector.ts";
-import { type JobConfig, jobConfig, type JobDestination, type JobReport } from "../schema/job.ts";
+import {
+  type JobConfig,
+  jobConfig,
+  type JobDestination,
+  type JobReport,
+  PURGE_DAYS_MAX,
+} from "../schema/job.ts";
 import { ApiRefusal, ApiUnreachable } from "./api.ts";
 import {
   type Destination,
@@ -39,8 +49,6 @@ export const FIRST_ROUND_MS_MAX = 10 * 60_000;
 const LOOK_MS = 10 * 60_000;
 /** A grant that is older proves nothing of the agent any more. */
 export const PROOF_MS_MAX = 30 * 60_000;
-/** For so long after a file was due the control plane gives grants for it (`docs/spec.md`, G5). */
-export const GIVE_UP_DAYS = 60;
 /** The rest comes the next day. */
 const JOBS_PER_ROUND_MAX = 1_000;
 /** Files that are named in the log in one round of one job; the others are counted. */
@@ -52,11 +60,18 @@ export interface PurgerInput {
   readonly gates: AccountGates;
   /** As of a run: whether somebody at this machine allows it, as of now. */
   readonly mayRemove: (config: JobConfig) => boolean;
+  /** Another has this agent's place. */
+  readonly isFenced: () => boolean;
   /** Asks once for a grant. Throws {@link ApiRefusal}, {@link ApiUnreachable} or {@link TransferError}. */
   readonly askGrant: (
     job: Epoch & { readonly destination: JobDestination },
     signal: AbortSignal,
   ) => Promise<Given>;
+  /** Tells the control plane once how a quarantine stands. Throws {@link ApiRefusal} or {@link ApiUnreachable}. */
+  readonly report: (
+    told: QuarantineReport & { readonly jobId: string },
+    signal: AbortSignal,
+  ) => Promise<void>;
   readonly openDestination: (config: JobConfig["destination"], grants: GrantProvider) => Destination;
   /** Goes through what one job has left. `absent` and `closed`: nothing of it is there, perhaps or for certain. */
   readonly purge: (
@@ -77,7 +92,7 @@ export function retentionOf(
   if (isSettled && totals.filesDeleted <= removal.filesPurged) return null;
   // Whatever was moved was moved before the end.
   const dueMs = Date.parse(finishedAt) + deletion.retentionDays * DAY_MS;
-  return { dueMs, untilMs: dueMs + GIVE_UP_DAYS * DAY_MS };
+  return { dueMs, untilMs: dueMs + PURGE_DAYS_MAX * DAY_MS };
 }
 
 /** Goes through what is due, shortly after the start and then about once a day. Returns when the signal says so. */
@@ -156,7 +171,7 @@ class JobPurge {
     try {
       const end = await this.#purge(config, signal);
       this.#logResult();
-      this.#conclude(end, config);
+      await this.#conclude(end, config, signal);
     } catch (error) {
       signal.throwIfAborted();
       this.#logResult();
@@ -167,7 +182,7 @@ class JobPurge {
   }
 
   async #purge(config: JobConfig, signal: AbortSignal): Promise<PurgeEnd | "absent" | "closed"> {
-    const { platform, gates, openDestination, purge, mayRemove } = this.#input;
+    const { platform, gates, openDestination, purge, mayRemove, isFenced } = this.#input;
     const { kind, account } = config.destination;
     const control = new Control(platform.clock, 0);
     const stop = () => control.stop("suspended");
@@ -187,7 +202,7 @@ class JobPurge {
         { jobId, source: config.source },
         {
           nowMs: platform.clock.now(),
-          mayGoOn: () => !this.#isBusy() && mayRemove(config),
+          mayGoOn: () => !this.#isBusy() && !isFenced() && mayRemove(config),
           permit: () => proof.renew(signal),
           confirm: async (note) => {
             // Reading it may have taken hours.
@@ -207,12 +222,17 @@ class JobPurge {
     }
   }
 
-  #conclude(end: PurgeEnd | "absent" | "closed", config: JobConfig): void {
+  async #conclude(
+    end: PurgeEnd | "absent" | "closed",
+    config: JobConfig,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { state, mayRemove } = this.#input;
     switch (end) {
       case "closed":
       case "empty":
-        return state.forgetQuarantine(this.#job);
+        if (await this.#report(0, signal)) state.forgetQuarantine(this.#job);
+        return;
       case "absent":
         // It may be that its volume is not there today.
         return;
@@ -220,10 +240,32 @@ class JobPurge {
         if (!mayRemove(config)) this.#logKept("not_allowed");
         return;
       case "left": {
-        const { unconfirmed, changed, failed } = this.#counts;
-        if (unconfirmed + changed + failed === 0 && this.#nextDueMs < Infinity)
+        const { unconfirmed, changed, failed, not_due: waiting } = this.#counts;
+        const filesLeft = unconfirmed + changed + failed + waiting;
+        // Its list could not be read, which says nothing of the files.
+        if (filesLeft === 0) return;
+        if (!(await this.#report(filesLeft, signal))) return;
+        if (filesLeft === waiting && this.#nextDueMs < Infinity)
           state.postponeQuarantine(this.#job, this.#nextDueMs);
       }
+    }
+  }
+
+  /** Whether the control plane has heard of it. Throws {@link ApiUnreachable}. */
+  async #report(filesLeft: number, signal: AbortSignal): Promise<boolean> {
+    const { platform, state, report } = this.#input;
+    const { jobId, epoch } = this.#job;
+    const retained = state.findQuarantine(jobId);
+    // A later run has ended meanwhile, and answers for all.
+    if (retained?.epoch !== epoch) return false;
+    const checkedAt = new Date(platform.clock.now()).toISOString();
+    try {
+      await report({ jobId, epoch, filesLeft, filesPurged: retained.filesPurged, checkedAt }, signal);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiRefusal)) throw error;
+      this.#logKept("report_refused", wordsOf(error));
+      return false;
     }
   }
 
@@ -235,6 +277,7 @@ class JobPurge {
     this.#counts[purged]++;
     switch (purged) {
       case "purged":
+        return this.#input.state.countPurged(this.#job);
       case "absent":
         return;
       case "not_due":

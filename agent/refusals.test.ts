@@ -1,25 +1,8 @@
 import assert from "node:assert/strict";
 import type { Grant } from "../schema/connector.ts";
 import type { JobDestination } from "../schema/job.ts";
-import type { Disk } from "./platform.ts";
-import { DiskError } from "./platform.ts";
+import { diskWith } from "./link-disk.ts";
 import { destinationRefusal, hideFolders, judgeSource } from "./refusals.ts";
-
-/** A disk of links only: everything else is its own real path. */
-function diskWith(separator: "/" | "\\", links: Readonly<Record<string, string>> = {}): Disk {
-  const missing = () => {
-    throw new DiskError("not_found", "not here");
-  };
-  return {
-    separator,
-    readFolder: missing,
-    stat: missing,
-    open: missing,
-    openNow: missing,
-    create: missing,
-    realPath: (path) => links[path] ?? path,
-  };
-}
 
 const OWN = "/var/lib/migrate-agent";
 const DESTINATION: JobDestination = {

@@ -1,12 +1,11 @@
 /**
- * What the agent refuses whatever the control plane says (`reliability.md` §2.5, R3 and R4, as far as they concern a
- * local source and Azure Blob): its own state, the system's pseudo folders, device names, and a destination that is not
- * the job's container at a known blob service over https.
+ * What the agent refuses whatever the control plane says: its own state, the system's pseudo folders, device names, where
+ * the system keeps passwords, and a destination that is not the job's container at a known blob service over https.
  */
 import type { Grant } from "../schema/connector.ts";
 import type { JobDestination } from "../schema/job.ts";
 import { isLoopback } from "./config.ts";
-import type { Disk } from "./platform.ts";
+import { type Disk, DiskError } from "./platform.ts";
 
 const BLOB_SUFFIXES = [
   ".blob.core.windows.net",
@@ -14,6 +13,21 @@ const BLOB_SUFFIXES = [
   ".blob.core.chinacloudapi.cn",
 ];
 const SYSTEM_FOLDERS = ["/proc", "/sys", "/dev"];
+/** Where systems keep what proves who somebody is. On Windows on any drive, and by the shares that only admins have. */
+const POSIX_SECRETS = [
+  "/etc/shadow",
+  "/etc/shadow-",
+  "/etc/gshadow",
+  "/etc/gshadow-",
+  "/etc/master.passwd",
+  "/private/etc/master.passwd",
+  "/var/db/dslocal/nodes/Default/users",
+  "/private/var/db/dslocal/nodes/Default/users",
+];
+/** Folders that hold some, with the separator at the end. */
+const SECRET_FOLDERS = new Set(POSIX_SECRETS.map((path) => path.slice(0, path.lastIndexOf("/") + 1)));
+const WINDOWS_SECRETS =
+  /^(?:[a-z]:\\windows|\\\\[^\\]+\\(?:[a-z]\$\\windows|admin\$))\\(?:system32\\config|ntds)(?:\\|$)/i;
 const DEVICE_NAME = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?$/i;
 
 export type SourceVerdict =
@@ -29,6 +43,8 @@ export function judgeSource(path: string, disk: Disk, ownFolder: string): Source
   const plain = normalize(path, separator);
   const real = realOr(plain, disk);
   const own = realOr(normalize(ownFolder, separator), disk);
+  if (isSecret(plain, separator) || isSecret(real, separator))
+    return { kind: "refused", message: `Cannot use the source "${path}": the system keeps passwords there` };
   const forbidden = separator === "/" ? [...SYSTEM_FOLDERS, own] : [own];
   for (const folder of forbidden) {
     // Both, because a source that is not there yet has no real path.
@@ -39,15 +55,36 @@ export function judgeSource(path: string, disk: Disk, ownFolder: string): Source
   return { kind: "allowed", hidden: forbidden.filter((folder) => below(real, folder, separator) !== null) };
 }
 
-/** The disk without some folders. For a source that is listed by its real path, with no link followed below. */
+/**
+ * The disk without some folders, and without a look into what keeps passwords, which is listed as denied. For a source that
+ * is listed by its real path, with no link followed below.
+ */
 export function hideFolders(disk: Disk, hidden: readonly string[]): Disk {
-  if (hidden.length === 0) return disk;
   const { separator } = disk;
   const isHidden = (path: string) => hidden.some((folder) => below(folder, path, separator) === "");
+  const refuse = (path: string) => {
+    if (isSecret(path, separator))
+      throw new DiskError("denied", "the system keeps passwords there, and the agent reads none");
+  };
   return {
     ...disk,
-    readFolder: (path) => disk.readFolder(path).filter(({ name }) => !isHidden(join(path, name, separator))),
+    readFolder: (path) => {
+      refuse(path);
+      const items = disk.readFolder(path);
+      return hidden.length === 0 ? items : items.filter(({ name }) => !isHidden(join(path, name, separator)));
+    },
+    stat: (path) => {
+      refuse(path);
+      return disk.stat(path);
+    },
+    // The thread beside knows nothing of this, so it does not look where a file is to be refused.
+    lookAhead: (folder, names) => (SECRET_FOLDERS.has(folder) ? null : disk.lookAhead(folder, names)),
   };
+}
+
+function isSecret(path: string, separator: "/" | "\\"): boolean {
+  if (separator === "/") return POSIX_SECRETS.some((secret) => below(secret, path, separator) !== null);
+  return WINDOWS_SECRETS.test(path);
 }
 
 /** The reason why nothing is sent to where this grant points, or null. `apiUrl` is the control plane's address. */
@@ -77,14 +114,19 @@ export function destinationRefusal(grant: Grant, destination: JobDestination, ap
 }
 
 function posixRefusal(path: string): string | null {
+  const refused = (reason: string) => `Cannot use the source "${path}": ${reason}`;
+  if (path.includes("\0")) return refused("no path has such a character");
   if (path.startsWith("/")) return null;
-  return `Cannot use the source "${path}": it is a Windows path, and this machine has none`;
+  if (/^([A-Za-z]:|\\)/.test(path)) return refused("it is a Windows path, and this machine has none");
+  return refused("give the whole path, from /");
 }
 
 function windowsRefusal(path: string): string | null {
   const bent = path.replaceAll("/", "\\");
   const refused = (reason: string) => `Cannot use the source "${path}": ${reason}`;
-  if (/^\\(\\[?.]|\?\?)\\/.test(bent)) return refused("device paths are not sources");
+  // eslint-disable-next-line no-control-regex -- that is what is looked for
+  if (/[\u0000-\u001f]/.test(path)) return refused("no path has such a character");
+  if (/^\\(\\[?.]|\?\?)(\\|$)/.test(bent)) return refused("device paths are not sources");
   if (!/^[A-Za-z]:\\/.test(bent) && !/^\\\\[^\\]+\\[^\\]+/.test(bent)) {
     return refused("give a drive and a folder, or a network share");
   }
@@ -100,10 +142,11 @@ function normalize(path: string, separator: "/" | "\\"): string {
   const even = separator === "\\" ? path.replaceAll("/", "\\") : path;
   const root = separator === "/" ? "/" : (/^([A-Za-z]:\\|\\\\[^\\]+\\[^\\]+)/.exec(even)?.[0] ?? "");
   const kept: string[] = [];
-  for (const segment of even.slice(root.length).split(separator)) {
-    if (segment === "" || segment === ".") continue;
-    if (segment === "..") kept.pop();
-    else kept.push(segment);
+  for (const written of even.slice(root.length).split(separator)) {
+    if (written === "..") kept.pop();
+    // Windows takes no notice of dots and spaces at the end of a name.
+    const segment = separator === "\\" ? written.replace(/[. ]+$/, "") : written;
+    if (segment !== "" && segment !== "." && segment !== "..") kept.push(segment);
   }
   return join(root, kept.join(separator), separator);
 }

@@ -11,6 +11,7 @@ import type { AgentPhase } from "../schema/protocol.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
 import type { LineSettings } from "./engine/line-limit.ts";
 import type { Run, RunInput, RunProgress } from "./engine/run.ts";
+import { Lease } from "./lease.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { Runner, RUNS_MAX } from "./runner.ts";
 import { AgentState, type Wanted } from "./state.ts";
@@ -102,6 +103,10 @@ class Agent implements Disposable {
   connectError: Error | null = null;
   stale: (() => void)[] = [];
   silent = false;
+  readonly clock = new VirtualClock();
+  /** Whether the hub has welcomed the program when it starts. */
+  isConnected = true;
+  lease = new Lease(this.clock);
   state = this.#open();
   runner = this.#runner();
 
@@ -116,8 +121,11 @@ class Agent implements Disposable {
   }
 
   #runner(): Runner {
+    this.lease = new Lease(this.clock);
+    if (this.isConnected) this.lease.renew(this.clock.monotonic(), 120_000);
     return new Runner({
-      platform: { ...denoPlatform(() => undefined), clock: new VirtualClock() },
+      platform: { ...denoPlatform(() => undefined), clock: this.clock },
+      lease: this.lease,
       state: this.state,
       startRun: (input) => {
         const run = new FakeRun(input, this.silent);
@@ -498,6 +506,64 @@ Deno.test("[A19] a run whose epoch the control plane does not know is put down q
   assert.equal(agent.runs.length, 2);
 });
 
+Deno.test("[A73] without a lease no epoch is begun; those that were begun go on", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  await agent.clock.advance(120_000);
+  assert.equal(agent.run.suspended, false);
+  agent.runner.apply(wanted({ number: 2 }));
+  agent.runner.apply(wanted({ number: 3 }));
+  agent.isConnected = false;
+  agent.restart();
+  assert.deepEqual(
+    agent.runs.map(({ input }) => input.jobId),
+    [job(1)],
+  );
+  agent.run.end("completed");
+  await settle();
+  assert.equal(agent.runs.length, 1);
+  agent.lease.renew(agent.clock.monotonic(), 120_000);
+  assert.deepEqual(
+    agent.runs.map(({ input }) => input.jobId),
+    [1, 2, 3].map(job),
+  );
+});
+
+Deno.test("[A74] fenced, every run lets go at once and nothing is begun; with the next lease all goes on", async () => {
+  using agent = new Agent();
+  for (const number of [1, 2, 3, 4, 5]) agent.runner.apply(wanted({ number }));
+  agent.lease.fence();
+  assert.deepEqual(
+    agent.runs.map(({ suspended }) => suspended),
+    [true, true, true, true],
+  );
+  assert.deepEqual(agent.runner.progress(), []);
+  await settle();
+  agent.runs[0]?.end("completed");
+  await settle();
+  assert.equal(agent.runs.length, 4);
+  assert.equal(
+    agent.told().some((told) => told.includes("completed")),
+    false,
+  );
+  await agent.clock.advance(60_000);
+  agent.lease.renew(agent.clock.monotonic(), 120_000);
+  assert.deepEqual(
+    agent.runs.slice(4).map(({ input }) => input.jobId),
+    [1, 2, 3, 4].map(job),
+  );
+});
+
+Deno.test("[A74] fenced and granted again before a run has let go, it is begun once, after that", async () => {
+  using agent = new Agent();
+  agent.runner.apply(wanted());
+  agent.lease.fence();
+  agent.lease.renew(agent.clock.monotonic(), 120_000);
+  assert.equal(agent.runs.length, 1);
+  await settle();
+  assert.equal(agent.runs.length, 2);
+});
+
 Deno.test("[A20] told to stop, every run is suspended and none is begun", async () => {
   using agent = new Agent();
   for (const number of [1, 2, 3, 4, 5]) agent.runner.apply(wanted({ number }));
@@ -549,6 +615,7 @@ Deno.test("[R11] a run that has moved files into the quarantine is remembered wi
     jobId: job(1),
     epoch: 1,
     config,
+    filesPurged: 0,
     dueMs: endedMs + 7 * dayMs,
     untilMs: endedMs + 67 * dayMs,
   });

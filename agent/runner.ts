@@ -18,8 +18,9 @@ import {
 import type { Applied, JobEvent, Result } from "../schema/protocol.ts";
 import { Bell } from "./bell.ts";
 import { TransferError, type Destination, type Source } from "./connectors/connector.ts";
-import { lineSettingsOf } from "./engine/line-limit.ts";
+import { lineSettingsOf, NO_LINE_SETTINGS } from "./engine/line-limit.ts";
 import type { Run, RunInput, RunProgress, SharedLimits } from "./engine/run.ts";
+import type { Lease } from "./lease.ts";
 import { onlyListName } from "./only-failed.ts";
 import type { WrittenManifest } from "./manifest-upload.ts";
 import type { Platform } from "./platform.ts";
@@ -45,6 +46,8 @@ export interface RunnerInput {
     heldUp?: RunInput["heldUp"];
   };
   readonly shared: SharedLimits;
+  /** Without it no epoch is begun and no source file removed; fenced, nothing is done at all. */
+  readonly lease: Lease;
   /** Whether somebody at this machine allows that source files of such a job are removed. Asked before each is. */
   readonly mayRemove: (config: JobConfig) => boolean;
   /** Folders that exist, without a separator at the end. */
@@ -75,6 +78,7 @@ export class Runner implements Work {
 
   constructor(input: RunnerInput) {
     this.#input = input;
+    input.lease.watch({ granted: () => this.#goOn(), fenced: () => this.#halt() });
   }
 
   /** Goes on with everything that was not finished when the program ended. */
@@ -172,8 +176,24 @@ export class Runner implements Work {
 
   // --- steering ---
 
+  /** Another has this agent's place: everything rests as when the program stops, and the journals hold the rest. */
+  #halt(): void {
+    this.#input.platform.log("runs_halted", { runs: this.#active.size });
+    // All come back in the order in which they came.
+    this.#queue = [];
+    for (const active of this.#active.values()) void this.#stop(active);
+  }
+
+  #goOn(): void {
+    for (const job of this.#input.state.unfinished()) this.#steer(job.jobId);
+  }
+
+  get #isHalted(): boolean {
+    return this.#closing || this.#input.lease.isFenced;
+  }
+
   #steer(jobId: string): void {
-    if (this.#closing) return;
+    if (this.#isHalted) return;
     const job = this.#input.state.find(jobId);
     const active = this.#active.get(jobId);
     if (job === null) return;
@@ -232,10 +252,19 @@ export class Runner implements Work {
   }
 
   #fill(): void {
-    while (this.#queue.length > 0 && this.#active.size < RUNS_MAX) {
-      const job = this.#input.state.find(this.#queue.shift() as string);
+    if (this.#isHalted) return;
+    while (this.#active.size < RUNS_MAX) {
+      // Those that wait for the lease keep their places.
+      const jobId = this.#queue.find((waiting) => this.#mayBegin(waiting));
+      if (jobId === undefined) return;
+      this.#leaveQueue(jobId);
+      const job = this.#input.state.find(jobId);
       if (job !== null && !job.finished) this.#begin(job, job.state);
     }
+  }
+
+  #mayBegin(jobId: string): boolean {
+    return this.#input.lease.isLive || this.#input.state.find(jobId)?.started !== false;
   }
 
   // --- runs ---
@@ -267,6 +296,7 @@ export class Runner implements Work {
         platform,
         shared: this.#input.shared,
         mayRemove: () => this.#input.mayRemove(config.data),
+        hasLease: () => this.#input.lease.isLive,
         journalPath: this.#journalPath(job),
         manifestPath: `${this.#input.folders.manifests}${platform.disk.separator}${jobId}.${epoch}.jsonl`,
         tell: (event) => this.#tell(job, event),
@@ -314,7 +344,7 @@ export class Runner implements Work {
     const job = this.#input.state.find(active.jobId);
     if (job?.epoch !== active.epoch) this.#dropJournal(active);
     this.#steer(active.jobId);
-    if (!this.#closing) this.#fill();
+    this.#fill();
   }
 
   /** The control plane does not know this epoch: it was replaced or removed, and a newer wish is on its way, or none. */
@@ -356,7 +386,11 @@ export class Runner implements Work {
       outcome: report.outcome,
       code: report.error?.code,
     });
-    if (report.manifest !== null) this.#input.manifestWritten?.({ jobId, epoch, ...report.manifest });
+    if (report.manifest !== null) {
+      const config = jobConfig.safeParse(this.#input.state.find(jobId)?.config);
+      const line = config.success ? lineSettingsOf(config.data) : NO_LINE_SETTINGS;
+      this.#input.manifestWritten?.({ jobId, epoch, ...report.manifest, line });
+    }
     try {
       this.#input.state.finish({
         jobId,
@@ -370,7 +404,7 @@ export class Runner implements Work {
     }
     this.#bell.ring();
     this.#leaveQueue(jobId);
-    if (!this.#closing) this.#fill();
+    this.#fill();
   }
 
   #retentionOf({ jobId, epoch }: Epoch, report: JobReport): Retention | null {

@@ -18,8 +18,10 @@ import {
   type Desired,
   type HubMessage,
 } from "../schema/protocol.ts";
+import { hostileFrame, WAYS } from "../test/hostile-frames.ts";
 import type { Destination, Source } from "./connectors/connector.ts";
 import type { Run, RunEvent, RunInput, RunProgress } from "./engine/run.ts";
+import { Lease } from "./lease.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { ConnectError, type Clock, type Platform, type Random } from "./platform.ts";
 import { Runner } from "./runner.ts";
@@ -202,6 +204,7 @@ class Hub {
         this.#store(message);
         return true;
       case "ready":
+      case "key_stored":
       case "bye":
         return true;
     }
@@ -273,8 +276,10 @@ class Machine {
     const state = new AgentState(platform.openDatabase(`${this.#folder}/agent.db`, { exclusive: true }));
     this.#state = state;
     state.claim(AGENT);
+    const lease = new Lease(platform.clock);
     const runner = new Runner({
       platform,
+      lease,
       state,
       startRun: (input) => {
         const journal = this.journals.get(input.journalPath) ?? { failures: 0, report: null };
@@ -293,8 +298,16 @@ class Machine {
     holdSession({
       platform,
       config: { url: "https://api.example.com", key: "key" },
+      identity: {
+        get generation() {
+          return state.generation;
+        },
+        storeGeneration: (generation) => state.storeGeneration(generation),
+        storeKey: () => false,
+      },
       agentId: AGENT,
       work: runner,
+      lease,
       machine: { agentVersion: "0", host: "h", os: "linux", arch: "x" },
       signal: new AbortController().signal,
     }).catch((error: unknown) => {
@@ -431,3 +444,172 @@ for (const seed of SEEDS) {
     }
   });
 }
+
+// --- a hub that says what no hub says ---
+
+/** `npm run frames` sends more. */
+const FRAMES = Number(Deno.env.get("FRAMES") ?? 2_000);
+const FRAMES_PER_SOCKET = 4;
+/** Shorter than it waits for a welcome. */
+const CONNECT_STEP_MS = 5_000;
+
+/** What an honest hub may say once it has welcomed the agent. */
+const HUB_MESSAGES: readonly HubMessage[] = [
+  { type: "desired", jobId: JOBS[0] as string, epoch: 1, rev: 1, state: "run", config: CONFIG },
+  { type: "desired", jobId: JOBS[1] as string, epoch: 3, rev: 2, state: "cancel", config: CONFIG },
+  { type: "ack", eventSeq: 1 },
+  { type: "report_rate", seconds: 1 },
+  { type: "rotate_key", key: `mig_agt1_${AGENT}_key` },
+  { type: "error", code: "X", message: "x" },
+];
+
+/** One that would be taken where none was heard yet. */
+const WELCOME: HubMessage = {
+  type: "welcome",
+  protocol: 1,
+  agentId: AGENT,
+  sessionEpoch: 5,
+  serverTime: "2026-11-22T10:00:00.000Z",
+  heartbeatSeconds: 30,
+  reportSeconds: 15,
+  eventSeqHeld: 0,
+  generation: 1,
+  desired: [],
+};
+
+/** The real session, runner and state; whatever of it acts is noted. */
+class Prey {
+  readonly clock = new VirtualClock();
+  readonly acts: string[] = [];
+  socket: ScriptedSocket | null = null;
+  broke: unknown = null;
+  readonly #stop = new AbortController();
+  readonly #held: Promise<unknown>;
+
+  constructor(random: Random, folder: string) {
+    const real = denoPlatform(() => undefined);
+    const platform: Platform = {
+      ...real,
+      clock: this.clock,
+      random,
+      // Nor does the long poll lead anywhere.
+      fetch: () => Promise.reject(new TypeError("no network")),
+      connect: (url, { headers }) => Promise.resolve((this.socket = new ScriptedSocket(url, headers))),
+      removeDatabase: () => void this.acts.push("removed a journal"),
+    };
+    const state = new AgentState(platform.openDatabase(`${folder}/agent.db`, { exclusive: true }));
+    state.claim(AGENT);
+    const lease = new Lease(platform.clock);
+    const runner = new Runner({
+      platform,
+      lease,
+      state,
+      startRun: (input) => {
+        this.acts.push(`started ${input.jobId}`);
+        return new FakeRun(input, { failures: 0, report: null });
+      },
+      refusal: () => null,
+      connect: () => ({ source: {} as Source, destination: {} as Destination }),
+      shared: virtualShared(),
+      mayRemove: () => false,
+      folders: { journals: `${folder}/jobs`, manifests: `${folder}/manifests` },
+    });
+    runner.start();
+    this.#held = holdSession({
+      platform,
+      lease,
+      config: { url: "https://api.example.com", key: "key" },
+      identity: {
+        generation: 1,
+        storeGeneration: (generation) =>
+          generation === 1 || this.acts.push(`stored generation ${generation}`),
+        storeKey: () => this.acts.push("stored a key") > 0,
+      },
+      agentId: AGENT,
+      work: {
+        applied: () => runner.applied(),
+        apply: (wanted) => {
+          this.acts.push(`applied ${wanted.jobId}`);
+          return runner.apply(wanted);
+        },
+        resume: (eventSeqHeld) => runner.resume(eventSeqHeld),
+        acknowledge: () => this.acts.push("forgot an event"),
+        events: (above, limit) => runner.events(above, limit),
+        progress: () => runner.progress(),
+        nextProgressSeq: (epoch) => runner.nextProgressSeq(epoch),
+        news: () => runner.news(),
+      },
+      machine: { agentVersion: "0", host: "h", os: "linux", arch: "x" },
+      socketRetryMs: 1,
+      signal: this.#stop.signal,
+    }).then(
+      (end) => (this.broke ??= `it ended: ${end.kind}`),
+      (error: unknown) => (this.broke ??= error),
+    );
+  }
+
+  /** The next socket there is; however long the agent waits before. */
+  async nextSocket(): Promise<ScriptedSocket> {
+    this.socket?.drop(1006);
+    this.socket = null;
+    for (let tries = 0; this.socket === null && this.broke === null && tries < 100; tries++) {
+      await this.clock.advance(tries === 0 ? 0 : CONNECT_STEP_MS);
+    }
+    assert.equal(this.broke, null);
+    assert.ok(this.socket !== null, "the agent connects again");
+    return this.socket;
+  }
+
+  async stop(): Promise<void> {
+    assert.equal(this.broke, null);
+    this.#stop.abort();
+    for (let seconds = 0; this.broke === null && seconds < 120; seconds++) await this.clock.advance(1_000);
+    await this.#held;
+    assert.equal(this.broke, "it ended: stopped");
+  }
+}
+
+Deno.test(`[P3] whatever a hub says that no hub says, the agent neither acts nor breaks (${FRAMES} frames)`, async () => {
+  const folder = Deno.makeTempDirSync();
+  Deno.mkdirSync(`${folder}/jobs`);
+  const random = seededRandom(Number(SEED ?? 1));
+  const prey = new Prey(random, folder);
+  try {
+    for (let frames = 0; frames < FRAMES;) {
+      const socket = await prey.nextSocket();
+      // Half of them before it was welcomed, where nothing but a welcome means anything.
+      const session = random.next() < 0.5 ? 5 : 0;
+      if (session > 0) {
+        socket.deliver(JSON.stringify({ v: 1, s: 5, n: 1, a: 0, m: [WELCOME] }));
+        await prey.clock.advance(0);
+        assert.ok(
+          socket.sent.some((text) => text.includes('"ready"')),
+          "a good hub is believed",
+        );
+      }
+      for (let number = 2; number < 2 + FRAMES_PER_SOCKET && socket.closed === null; number++, frames++) {
+        const way = WAYS[frames % WAYS.length] as (typeof WAYS)[number];
+        const world = {
+          random: () => random.next(),
+          session: session === 0 ? 5 : session,
+          number,
+          messages: session === 0 ? [WELCOME] : HUB_MESSAGES,
+          anything: session === 0 ? ["desired"] : ["config"],
+        };
+        const data = hostileFrame(world, way);
+        if (typeof data === "string") socket.deliver(data);
+        await prey.clock.advance(0);
+        assert.deepEqual(prey.acts, [], `${way}: ${String(data).slice(0, 500)}`);
+        assert.equal(prey.broke, null, `${way}: ${String(prey.broke)}`);
+      }
+    }
+    // It is as good as before: it takes what a good hub says.
+    const socket = await prey.nextSocket();
+    socket.deliver(JSON.stringify({ v: 1, s: 5, n: 1, a: 0, m: [WELCOME, HUB_MESSAGES[0]] }));
+    await prey.clock.advance(1_000);
+    assert.deepEqual(prey.acts, [`applied ${JOBS[0]}`, `started ${JOBS[0]}`]);
+    await prey.stop();
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -12,9 +12,11 @@ import {
   type HubMessage,
   type JobEvent,
   type Result,
+  type VersionRange,
 } from "../schema/protocol.ts";
 import { Bell } from "./bell.ts";
 import type { RunProgress } from "./engine/run.ts";
+import { Lease } from "./lease.ts";
 import { ConnectError, DiskError, type Platform } from "./platform.ts";
 import {
   ACK_LIMIT_MS,
@@ -22,6 +24,7 @@ import {
   BUFFERED_BYTES_MAX,
   holdSession,
   type SessionEnd,
+  type StoredIdentity,
   type Work,
 } from "./session.ts";
 import type { Epoch, Wanted } from "./state.ts";
@@ -107,12 +110,29 @@ class MemoryWork implements Work {
   }
 }
 
+class MemoryIdentity implements StoredIdentity {
+  generation = 4;
+  readonly keys: string[] = [];
+  fails: Error | null = null;
+  storeGeneration(generation: number): void {
+    if (this.fails !== null) throw this.fails;
+    this.generation = generation;
+  }
+  storeKey(key: string): boolean {
+    if (this.fails !== null) throw this.fails;
+    this.keys.push(key);
+    return true;
+  }
+}
+
 /** The other side: it says only what a test tells it to, but answers heartbeats. */
 class Line {
   readonly clock = new VirtualClock();
   readonly work = new MemoryWork();
   readonly sockets: ScriptedSocket[] = [];
   readonly stop = new AbortController();
+  readonly identity = new MemoryIdentity();
+  readonly lease = new Lease(this.clock);
   readonly platform: Platform & { logged: Logged[] };
   /** What the next tries to connect get: a status to be refused with, or null for no answer. */
   readonly refusals: (number | null)[] = [];
@@ -121,8 +141,9 @@ class Line {
   broke: unknown = null;
   #n = 0;
   #s = 0;
+  #v = 1;
 
-  constructor(seed = 1) {
+  constructor(seed = 1, versions?: VersionRange) {
     this.platform = virtualPlatform({
       clock: this.clock,
       random: seededRandom(seed),
@@ -141,9 +162,12 @@ class Line {
     holdSession({
       platform: this.platform,
       config: { url: "https://api.example.com", key: "mig_agt1_key" },
+      identity: this.identity,
       agentId: AGENT,
       work: this.work,
+      lease: this.lease,
       machine: { agentVersion: "0.1.0", host: "host", os: "linux", arch: "x86_64" },
+      ...(versions === undefined ? {} : { versions }),
       signal: this.stop.signal,
     }).then(
       (end) => (this.end = end),
@@ -169,13 +193,14 @@ class Line {
   }
 
   async say(...messages: (HubMessage | Record<string, unknown>)[]): Promise<void> {
-    this.socket.deliver(JSON.stringify({ v: 1, s: this.#s, n: ++this.#n, a: 0, m: messages }));
+    this.socket.deliver(JSON.stringify({ v: this.#v, s: this.#s, n: ++this.#n, a: 0, m: messages }));
     await settle();
   }
 
   async welcome(more: Partial<HubMessage & { type: "welcome" }> = {}): Promise<void> {
     await settle();
     this.#s = more.sessionEpoch ?? this.#s + 1;
+    this.#v = more.protocol ?? 1;
     await this.say({
       type: "welcome",
       protocol: 1,
@@ -228,6 +253,244 @@ Deno.test("[P1] after welcome the agent says ready and what it applied, with the
   );
   await line.close();
 });
+
+for (const version of [3, 4, 5]) {
+  Deno.test(`[P15] with a hub that chooses version ${version} of 3 to 5, it speaks that one`, async () => {
+    const line = new Line(1, { min: 3, max: 5 });
+    await settle();
+    const [hello] = ofType(line.said(), "hello");
+    assert.deepEqual([hello?.protocolMin, hello?.protocolMax], [3, 5]);
+    await line.welcome({ protocol: version, desired: [desired()] });
+    await line.say(desired(2));
+    // The hello in the version that most hubs read.
+    assert.deepEqual(
+      line.frames().map(({ envelope }) => envelope.v),
+      [3, version, version],
+    );
+    await line.close();
+  });
+}
+
+for (const version of [2, 6]) {
+  Deno.test(`[P15] a hub that chooses version ${version}, which it does not speak, is not talked to`, async () => {
+    const line = new Line(1, { min: 3, max: 5 });
+    await line.welcome({ protocol: version, desired: [desired()] });
+    assert.equal(line.sockets[0]?.closed?.code, 4008);
+    assert.deepEqual(line.work.taken, []);
+    await line.close();
+  });
+}
+
+Deno.test("[P15] a frame of another version than the welcome's ends the socket", async () => {
+  const line = new Line(1, { min: 3, max: 5 });
+  await line.welcome({ protocol: 4, sessionEpoch: 1 });
+  line.socket.deliver(JSON.stringify({ v: 5, s: 1, n: 2, a: 0, m: [desired()] }));
+  await settle();
+  assert.equal(line.sockets[0]?.closed?.code, 4008);
+  assert.deepEqual(line.work.taken, []);
+  await line.close();
+});
+
+Deno.test("[P15] without a version in common it says so in words and tries every 15 minutes", async () => {
+  const line = new Line();
+  await settle();
+  line.socket.drop(4426, "the control plane speaks versions 3 to 5 of the protocol, the agent version 1");
+  await line.clock.advance(BAD_KEY_WAIT_MS * 0.8 - 1_000);
+  assert.equal(line.sockets.length, 1);
+  const lost = line.platform.logged.at(-1);
+  assert.match(String(lost?.fields["reason"]), /versions 3 to 5/);
+  assert.match(
+    String(lost?.fields["advice"]),
+    /no version of the protocol in common. Install the current agent/,
+  );
+  await line.clock.advance(BAD_KEY_WAIT_MS * 0.4 + 2_000);
+  assert.ok(line.sockets.length > 1);
+  await line.close();
+});
+
+Deno.test("[P16] the lease counts from before the socket was asked for, and is renewed by answered heartbeats alone", async () => {
+  const line = new Line();
+  await line.clock.advance(6_000);
+  await line.welcome();
+  assert.equal(line.lease.isLive, true);
+  line.answersHeartbeat = false;
+  // Whatever else the hub says, it says without having been asked.
+  await line.clock.advance(20_000);
+  await line.say({ type: "report_rate", seconds: 15 });
+  await line.clock.advance(20_000);
+  await line.say({ type: "report_rate", seconds: 15 });
+  await line.clock.advance(20_000);
+  await line.say({ type: "report_rate", seconds: 15 });
+  await line.clock.advance(20_000);
+  await line.say({ type: "report_rate", seconds: 15 });
+  await line.clock.advance(33_900);
+  assert.equal(line.lease.isLive, true);
+  await line.clock.advance(200);
+  assert.equal(line.lease.isLive, false);
+  await line.close();
+});
+
+Deno.test("[P16] an idle agent keeps its lease with its heartbeats, and says nothing more for it", async () => {
+  const line = new Line();
+  await line.welcome();
+  for (let minute = 0; minute < 60; minute++) {
+    await line.clock.advance(60_000);
+    assert.equal(line.lease.isLive, true);
+  }
+  assert.deepEqual(
+    line.said().map(({ type }) => type),
+    ["hello", "ready"],
+  );
+  await line.close();
+});
+
+Deno.test("[P16] an answer counts for the oldest heartbeat that has none", async () => {
+  const line = new Line();
+  await line.welcome();
+  line.answersHeartbeat = false;
+  const sentMs: number[] = [];
+  const { onSent } = line.socket;
+  line.socket.onSent = (text) => {
+    if (text === HEARTBEAT) sentMs.push(line.clock.monotonic());
+    onSent(text);
+  };
+  while (sentMs.length < 2) await line.clock.advance(100);
+  line.socket.deliver(HEARTBEAT_ANSWER);
+  line.socket.onSent = () => undefined;
+  const [first = 0] = sentMs;
+  // Others keep the socket from being given up.
+  while (line.clock.monotonic() < first + 119_000) {
+    await line.clock.advance(5_000);
+    await line.say({ type: "report_rate", seconds: 15 });
+  }
+  await line.clock.advance(first + 119_999 - line.clock.monotonic());
+  assert.equal(line.lease.isLive, true);
+  await line.clock.advance(1);
+  assert.equal(line.lease.isLive, false);
+  await line.close();
+});
+
+Deno.test("[P16] a hub says how long the lease is; one that does not grants two minutes", async () => {
+  for (const [leaseSeconds, lastsMs] of [
+    [40, 40_000],
+    [undefined, 120_000],
+  ] as const) {
+    const line = new Line();
+    await line.welcome(leaseSeconds === undefined ? {} : { leaseSeconds });
+    line.answersHeartbeat = false;
+    line.socket.drop(1006);
+    line.refusals.push(...Array.from({ length: 50 }, () => null));
+    await line.clock.advance(lastsMs - 100);
+    assert.equal(line.lease.isLive, true);
+    await line.clock.advance(200);
+    assert.equal(line.lease.isLive, false);
+    // The line was lost, and nobody said that another works.
+    assert.equal(line.lease.isFenced, false);
+    await line.close();
+  }
+});
+
+for (const [why, lose] of [
+  ["superseded", (line: Line) => line.socket.drop(4001)],
+  ["locked", (line: Line) => line.socket.drop(4423)],
+  ["revoked", (line: Line) => line.socket.drop(4403)],
+  [
+    "locked at the door",
+    (line: Line) => {
+      line.refusals.push(423);
+      line.socket.drop(1006);
+    },
+  ],
+] as const) {
+  Deno.test(`[P16] ${why}, the agent is fenced with that frame, and by nothing that was said before it`, async () => {
+    const line = new Line();
+    await line.welcome();
+    await line.clock.advance(30_000);
+    lose(line);
+    // Where the door tells, it has to be knocked at.
+    await line.clock.advance(why.endsWith("door") ? 2_000 : 0);
+    assert.deepEqual([line.lease.isLive, line.lease.isFenced], [false, true]);
+    if (why === "revoked") return;
+    const before = line.sockets.length;
+    while (line.sockets.length === before) await line.clock.advance(1_000);
+    await line.welcome();
+    assert.deepEqual([line.lease.isLive, line.lease.isFenced], [true, false]);
+    await line.close();
+  });
+}
+
+Deno.test("[P12] a generation is durable before ready says so", async () => {
+  const line = new Line();
+  await settle();
+  assert.equal(ofType(line.said(), "hello")[0]?.generation, 4);
+  await line.welcome({ generation: 5 });
+  assert.equal(line.identity.generation, 5);
+  assert.deepEqual(ofType(line.said(), "ready"), [{ type: "ready", generation: 5 }]);
+  await line.close();
+});
+
+Deno.test("[P12] a generation that cannot be stored is not confirmed, and the next hello has the old one", async () => {
+  const line = new Line();
+  line.identity.fails = new DiskError("no_space", "full");
+  await line.welcome({ generation: 5 });
+  assert.deepEqual(ofType(line.said(), "ready"), []);
+  assert.notEqual(line.socket.closed, null);
+  line.identity.fails = null;
+  await line.clock.advance(2_000);
+  assert.equal(ofType(line.said(), "hello")[0]?.generation, 4);
+  await line.close();
+});
+
+Deno.test("[P12] a hub that knows no generations gets none", async () => {
+  const line = new Line();
+  await line.welcome();
+  assert.deepEqual(ofType(line.said(), "ready"), [{ type: "ready" }]);
+  assert.equal(line.identity.generation, 4);
+  await line.close();
+});
+
+Deno.test("[P12] a new key is stored, then confirmed; one that is not ours, or has no room, is neither", async () => {
+  const line = new Line();
+  await line.welcome({ generation: 5 });
+  const key = `mig_agt1_${AGENT}_${"x".repeat(43)}_0123abcd`;
+  line.identity.fails = new DiskError("no_space", "full");
+  await line.say({ type: "rotate_key", key });
+  line.identity.fails = null;
+  await line.say({ type: "rotate_key", key: key.replace(AGENT, OTHER_AGENT) });
+  await line.say({ type: "rotate_key", key: "no key" });
+  assert.deepEqual(line.identity.keys, []);
+  assert.deepEqual(ofType(line.said(), "key_stored"), []);
+  assert.equal(line.socket.closed, null);
+  await line.say({ type: "rotate_key", key });
+  assert.deepEqual(line.identity.keys, [key]);
+  assert.equal(ofType(line.said(), "key_stored").length, 1);
+  assert.equal(
+    line.platform.logged.some((entry) => JSON.stringify(entry).includes(key)),
+    false,
+  );
+  await line.close();
+});
+
+for (const [how, lock] of [
+  ["refused", (line: Line) => void line.refusals.push(423)],
+  ["closed", (line: Line) => line.socket.drop(4423)],
+] as const) {
+  Deno.test(`[P13] locked (${how}), it says so in words and comes back within two minutes`, async () => {
+    const line = new Line();
+    await line.welcome();
+    if (how === "refused") line.socket.drop(1006);
+    lock(line);
+    await line.clock.advance(3_000);
+    const advice = line.platform.logged.map(({ fields }) => String(fields["advice"])).join("\n");
+    assert.match(advice, /This agent is locked, because its registration was used from two places/);
+    const before = line.sockets.length;
+    await line.clock.advance(50_000);
+    assert.equal(line.sockets.length, before);
+    await line.clock.advance(75_000);
+    assert.ok(line.sockets.length > before);
+    await line.close();
+  });
+}
 
 Deno.test("[P1] without a welcome within ten seconds the socket is given up and another one tried", async () => {
   const line = new Line();
@@ -490,6 +753,8 @@ Deno.test("[P7] a connection that lasted wipes out the failures before it", asyn
   const line = new Line();
   line.refusals.push(...Array.from({ length: 10 }, () => null));
   await line.clock.advance(10 * 60_000);
+  // One that is open, whatever chance has made of the waits before it.
+  while (line.socket.closed !== null) await line.clock.advance(1_000);
   await line.welcome();
   await line.clock.advance(60_000);
   const before = line.sockets.length;

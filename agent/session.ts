@@ -14,8 +14,9 @@ import {
   HEARTBEAT,
   HEARTBEAT_ANSWER,
   HELLO_LIMIT_MS,
+  LEASE_SECONDS,
   MESSAGES_PER_FRAME_MAX,
-  PROTOCOL_VERSION,
+  PROTOCOL_VERSIONS,
   ProtocolError,
   SUBPROTOCOL,
   ack,
@@ -23,7 +24,9 @@ import {
   protocolError,
   readFrame,
   reportRate,
+  rotateKey,
   welcome,
+  type AgentConnection,
   type AgentMessage,
   type Applied,
   type Envelope,
@@ -31,10 +34,14 @@ import {
   type JobEvent,
   type Progress,
   type Result,
+  type VersionRange,
 } from "../schema/protocol.ts";
 import { backoffMs } from "./backoff.ts";
-import type { AgentConfig } from "./config.ts";
+import { agentOfKey, type AgentConfig, ConfigError } from "./config.ts";
 import type { RunProgress } from "./engine/run.ts";
+import type { Lease } from "./lease.ts";
+import { openPolling } from "./polling.ts";
+import { Road, SOCKET_RETRY_MS } from "./road.ts";
 import { ConnectError, DiskError, type Platform, type Socket } from "./platform.ts";
 import type { Epoch, Wanted } from "./state.ts";
 
@@ -72,12 +79,30 @@ export interface Work {
   news(): Promise<void>;
 }
 
+/** What makes this agent the one that the hub knows. */
+export interface StoredIdentity {
+  /** That of the last `welcome`; 0 before the first. */
+  readonly generation: number;
+  /** Durable when it returns. */
+  storeGeneration(generation: number): void;
+  /** Durable when it returns, and used from then on; false where the key is not kept here. */
+  storeKey(key: string): boolean;
+}
+
 export interface SessionInput {
   readonly platform: Platform;
+  /** Looked at anew for each socket: the key may change. */
   readonly config: AgentConfig;
+  readonly identity: StoredIdentity;
   readonly agentId: string;
   readonly work: Work;
+  /** What the hub says of it goes in here. */
+  readonly lease: Lease;
   readonly machine: Pick<Hello, "agentVersion" | "host" | "os" | "arch">;
+  /** What it speaks; for tests, which ask what becomes of agents of other times. */
+  readonly versions?: VersionRange;
+  /** How often a WebSocket is tried while none passes. */
+  readonly socketRetryMs?: number;
   /** Asks for the end: the session says `bye` and returns. */
   readonly signal: AbortSignal;
 }
@@ -87,23 +112,64 @@ export type SessionEnd = { readonly kind: "stopped" } | { readonly kind: "revoke
 /** How one socket ended. */
 type Ending =
   | { readonly kind: "stopped" }
-  | { readonly kind: "closed"; readonly code: number; readonly reason: string; readonly goodMs: number }
+  /** It is time to try the other way. */
+  | { readonly kind: "turn" }
+  | {
+      readonly kind: "closed";
+      readonly code: number;
+      readonly reason: string;
+      readonly goodMs: number;
+      /** The hub welcomed us, and what was sent then did not stay without any answer. */
+      readonly wasGood: boolean;
+    }
   | { readonly kind: "refused"; readonly status: number | null; readonly reason: string };
 
 export async function holdSession(input: SessionInput): Promise<SessionEnd> {
   const { platform, signal } = input;
   const instanceId = hex(platform.random.bytes(16));
+  const road = new Road(platform.clock, platform.random, input.socketRetryMs ?? SOCKET_RETRY_MS);
   for (let tries = 0; !signal.aborted;) {
-    const ending = await oneSocket(input, instanceId);
+    const way = road.now;
+    const askedMs = platform.clock.monotonic();
+    const ending =
+      way === "websocket"
+        ? await oneSocket(input, instanceId)
+        : await talk(input, openPolling(platform, input.config), {
+            instanceId,
+            askedMs,
+            way,
+            goodForMs: road.goodForMs(),
+          });
     if (ending.kind === "stopped") break;
+    if (ending.kind === "turn") {
+      road.turn();
+      continue;
+    }
+    if (isFencing(ending)) input.lease.fence();
     if (ending.kind === "closed" && ending.code === CLOSE.revoked) {
       platform.log("session_revoked", { agentId: input.agentId });
       return { kind: "revoked" };
     }
     tries = ending.kind === "closed" && ending.goodMs >= GOOD_SOCKET_MS ? 0 : tries;
-    const waitMs = waitAfter(ending, tries++, platform.random.next());
+    const mayHurry = road.ended({
+      wasGood: ending.kind === "closed" && ending.wasGood,
+      isHubsWord: kindOf(ending) !== "lost",
+      wasRefused: ending.kind === "refused" && ending.status !== null && ending.status !== 429,
+    });
     const why = ending.kind === "closed" ? { code: ending.code } : { status: ending.status };
-    platform.log("session_lost", { ...why, reason: ending.reason, advice: adviceOn(ending), waitMs });
+    const advice = adviceOn(ending);
+    if (mayHurry) {
+      // What a person can do about it is said although the other way is tried at once: it may be no proxy's doing.
+      if (advice !== null) platform.log("session_lost", { ...why, reason: ending.reason, advice, waitMs: 0 });
+      platform.log("websocket_blocked", {
+        reason: ending.reason,
+        advice:
+          "WebSockets do not seem to get through to the control plane. Trying long poll, and them again now and then",
+      });
+      continue;
+    }
+    const waitMs = waitAfter(ending, tries++, platform.random.next());
+    platform.log("session_lost", { ...why, reason: ending.reason, advice, waitMs });
     try {
       await platform.clock.sleep(waitMs, signal);
     } catch {
@@ -113,27 +179,39 @@ export async function holdSession(input: SessionInput): Promise<SessionEnd> {
   return { kind: "stopped" };
 }
 
-function waitAfter(ending: Exclude<Ending, { kind: "stopped" }>, tries: number, chance: number): number {
+type Lost = Exclude<Ending, { kind: "stopped" | "turn" }>;
+
+/** The hub's word that this program is not the one that works. */
+function isFencing(ending: Lost): boolean {
+  const kind = kindOf(ending);
+  const isRevoked = ending.kind === "closed" && ending.code === CLOSE.revoked;
+  return isRevoked || kind === "superseded" || kind === "locked";
+}
+
+function waitAfter(ending: Lost, tries: number, chance: number): number {
   switch (kindOf(ending)) {
     case "bad_key":
     case "upgrade_needed":
       // Jittered as well: a fleet that was updated too late would come back in step.
       return Math.floor(BAD_KEY_WAIT_MS * (0.8 + 0.4 * chance));
     case "superseded":
+    case "locked":
       return SUPERSEDED_WAIT_MS + Math.floor(chance * SUPERSEDED_WAIT_MS);
     case "lost":
       return backoffMs(tries, chance);
   }
 }
 
-function adviceOn(ending: Exclude<Ending, { kind: "stopped" }>): string | null {
+function adviceOn(ending: Lost): string | null {
   switch (kindOf(ending)) {
     case "bad_key":
       return "The control plane does not accept this agent's key. Trying again every 15 minutes; register anew if it was removed";
     case "upgrade_needed":
-      return "This version of the agent is too old for the control plane. Install the current one";
+      return "This agent and the control plane have no version of the protocol in common. Install the current agent. Trying again every 15 minutes";
     case "superseded":
       return "Another agent connected with this agent's key. Each machine needs a registration of its own";
+    case "locked":
+      return "This agent is locked, because its registration was used from two places, as when a machine was copied or set back. An admin unlocks or revokes it in the dashboard, under Agents. Trying again";
     case "lost":
       return ending.kind === "refused" && ending.status === 403
         ? "The control plane, or a proxy before it, refuses this agent for now. If it waits for approval, an admin approves it in the dashboard, under Agents. Trying again"
@@ -141,19 +219,19 @@ function adviceOn(ending: Exclude<Ending, { kind: "stopped" }>): string | null {
   }
 }
 
-function kindOf(
-  ending: Exclude<Ending, { kind: "stopped" }>,
-): "bad_key" | "upgrade_needed" | "superseded" | "lost" {
+function kindOf(ending: Lost): "bad_key" | "upgrade_needed" | "superseded" | "locked" | "lost" {
   // A 403 is not taken for a refusal of ours: proxies answer so, too.
   const code =
     ending.kind === "refused" ? (ending.status === 401 ? CLOSE.badKey : ending.status) : ending.code;
   if (code === CLOSE.badKey) return "bad_key";
   if (code === CLOSE.upgradeNeeded || code === 426) return "upgrade_needed";
+  if (code === CLOSE.locked || code === 423) return "locked";
   return code === CLOSE.superseded ? "superseded" : "lost";
 }
 
 async function oneSocket(input: SessionInput, instanceId: string): Promise<Ending> {
   const { platform, config, signal } = input;
+  const askedMs = platform.clock.monotonic();
   const life = new AbortController();
   const stop = () => life.abort(signal.reason);
   signal.addEventListener("abort", stop, { once: true });
@@ -178,11 +256,25 @@ async function oneSocket(input: SessionInput, instanceId: string): Promise<Endin
     limit.abort();
     signal.removeEventListener("abort", stop);
   }
-  return await talk(input, socket, instanceId);
+  return await talk(input, socket, {
+    instanceId,
+    askedMs,
+    way: "websocket",
+    goodForMs: Number.POSITIVE_INFINITY,
+  });
 }
 
 /** Takes what comes, one thing at a time, until the socket ends. */
-async function talk(input: SessionInput, socket: Socket, instanceId: string): Promise<Ending> {
+async function talk(
+  input: SessionInput,
+  socket: Socket,
+  {
+    instanceId,
+    askedMs,
+    way,
+    goodForMs,
+  }: { instanceId: string; askedMs: number; way: AgentConnection; goodForMs: number },
+): Promise<Ending> {
   const { platform, work, signal } = input;
   const { clock } = platform;
   const startedMs = clock.monotonic();
@@ -190,8 +282,8 @@ async function talk(input: SessionInput, socket: Socket, instanceId: string): Pr
   const stopped = new Promise<{ kind: "stop" }>((resolve) => {
     signal.addEventListener("abort", () => resolve({ kind: "stop" }), { once: true, signal: life.signal });
   });
-  const conversation = new Conversation(input, socket);
-  conversation.hello(instanceId);
+  const conversation = new Conversation(input, socket, askedMs);
+  conversation.hello(instanceId, way);
   const listen = () => {
     const next = socket.receive(life.signal);
     // Nobody may be waiting for it any more when the socket is given up.
@@ -207,13 +299,20 @@ async function talk(input: SessionInput, socket: Socket, instanceId: string): Pr
         await untilClosed(platform, incoming);
         return { kind: "stopped" };
       }
+      const leftMs = startedMs + goodForMs - clock.monotonic();
+      if (leftMs <= 0) {
+        socket.close(CLOSE_OWN, "trying a WebSocket");
+        return { kind: "turn" };
+      }
       const timer = new AbortController();
-      const due = clock.sleep(conversation.waitMs(), timer.signal).then(() => ({ kind: "due" }) as const);
+      const due = clock
+        .sleep(Math.min(conversation.waitMs(), Math.ceil(leftMs)), timer.signal)
+        .then(() => ({ kind: "due" }) as const);
       const next = await Promise.race([incoming, news, due, stopped]);
       timer.abort();
       switch (next.kind) {
         case "closed":
-          return { ...next, goodMs: conversation.welcomed ? clock.monotonic() - startedMs : 0 };
+          return { ...next, ...conversation.worth(startedMs) };
         case "text":
           incoming = listen();
           conversation.take(next.text);
@@ -229,12 +328,7 @@ async function talk(input: SessionInput, socket: Socket, instanceId: string): Pr
       if (conversation.over !== null) {
         const { code, reason } = conversation.over;
         socket.close(code, reason);
-        return {
-          kind: "closed",
-          code,
-          reason,
-          goodMs: conversation.welcomed ? clock.monotonic() - startedMs : 0,
-        };
+        return { kind: "closed", code, reason, ...conversation.worth(startedMs) };
       }
     }
   } finally {
@@ -256,6 +350,7 @@ const fromHub = z.discriminatedUnion("type", [
   wanted,
   ack,
   reportRate,
+  rotateKey,
   protocolError,
 ]);
 type FromHub = z.infer<typeof fromHub>;
@@ -265,6 +360,10 @@ type Welcome = Extract<FromHub, { type: "welcome" }>;
 class Conversation {
   readonly #input: SessionInput;
   readonly #socket: Socket;
+  readonly #versions: VersionRange;
+  #way: AgentConnection = "websocket";
+  /** Said with each frame; before the welcome the one that most hubs read. */
+  #version: number;
   #sessionEpoch = 0;
   #sent = 0;
   #received = 0;
@@ -276,6 +375,13 @@ class Conversation {
   #beatDueMs = Number.POSITIVE_INFINITY;
   #answerDueMs = Number.POSITIVE_INFINITY;
   #misses = 0;
+  /** When the heartbeats left that are not answered yet; answers come in their order. */
+  readonly #beats: number[] = [];
+  /** Before the hub was asked for this socket. */
+  readonly #askedMs: number;
+  #leaseMs = 0;
+  /** Whether anything came behind the welcome. */
+  #isAnswered = false;
 
   #reportMs = 0;
   #reportDueMs = Number.POSITIVE_INFINITY;
@@ -290,9 +396,12 @@ class Conversation {
   /** Waits for the end of the turn, so that one turn makes few frames. */
   #outgoing: AgentMessage[] = [];
 
-  constructor(input: SessionInput, socket: Socket) {
+  constructor(input: SessionInput, socket: Socket, askedMs: number) {
+    this.#askedMs = askedMs;
     this.#input = input;
     this.#socket = socket;
+    this.#versions = input.versions ?? PROTOCOL_VERSIONS;
+    this.#version = this.#versions.min;
     this.#helloDueMs = this.#now() + HELLO_LIMIT_MS;
   }
 
@@ -300,16 +409,27 @@ class Conversation {
     return this.#sessionEpoch > 0;
   }
 
-  hello(instanceId: string): void {
+  /** How good the socket was, for whoever decides what is tried next. */
+  worth(startedMs: number): { goodMs: number; wasGood: boolean } {
+    return {
+      goodMs: this.welcomed ? this.#now() - startedMs : 0,
+      wasGood: this.welcomed && (this.#isAnswered || this.#misses === 0),
+    };
+  }
+
+  hello(instanceId: string, connection: AgentConnection): void {
     this.#outgoing.push({
       type: "hello",
-      protocolMin: PROTOCOL_VERSION,
-      protocolMax: PROTOCOL_VERSION,
+      protocolMin: this.#versions.min,
+      protocolMax: this.#versions.max,
       ...this.#input.machine,
       instanceId,
       applied: this.#input.work.applied(),
       freeDiskBytes: null,
+      generation: this.#input.identity.generation,
+      connection,
     });
+    this.#way = connection;
     this.#flush();
   }
 
@@ -326,11 +446,14 @@ class Conversation {
     // Whatever comes proves that the other side is there.
     this.#misses = 0;
     this.#answerDueMs = Number.POSITIVE_INFINITY;
-    if (text === HEARTBEAT_ANSWER) return;
+    if (this.welcomed) this.#isAnswered = true;
     try {
+      if (text === HEARTBEAT_ANSWER) return this.#beatAnswered();
       const { envelope, messages } = readFrame<FromHub>(text, fromHub);
       // Of another session: nothing in it is meant for this one.
       if (this.welcomed && envelope.s !== this.#sessionEpoch) return;
+      if (this.welcomed && envelope.v !== this.#version)
+        throw new ProtocolError(`Version ${envelope.v} is not ${this.#version}`);
       this.#received = Math.max(this.#received, envelope.n);
       for (const message of messages) this.#takeMessage(message);
     } catch (error) {
@@ -343,6 +466,13 @@ class Conversation {
       this.#input.platform.log("frame_refused", { reason: error.message.slice(0, 500) });
       this.#end(CLOSE.protocol, "protocol error");
     }
+  }
+
+  /** Where requests take the place of heartbeats, the newest that was answered counts. */
+  #beatAnswered(): void {
+    const beatMs = this.#beats.shift();
+    const { answeredMs = beatMs ?? null } = this.#socket;
+    if (this.welcomed && answeredMs !== null) this.#input.lease.renew(answeredMs, this.#leaseMs);
   }
 
   #takeMessage(message: FromHub): void {
@@ -359,6 +489,9 @@ class Conversation {
       case "ack":
         this.#acked(message.eventSeq, message.progress ?? {});
         break;
+      case "rotate_key":
+        this.#rotateKey(message.key);
+        break;
       case "report_rate":
         this.#reportMs = message.seconds * 1_000;
         // Somebody who opens the page sees the first figures at once.
@@ -367,11 +500,30 @@ class Conversation {
     }
   }
 
+  /** One that cannot be stored is not used: the hub offers another some day. */
+  #rotateKey(key: string): void {
+    const { identity, agentId, platform } = this.#input;
+    try {
+      if (agentOfKey(key) !== agentId) throw new ConfigError("It is another agent's");
+      if (identity.storeKey(key)) this.#outgoing.push({ type: "key_stored" });
+    } catch (error) {
+      if (!(error instanceof DiskError) && !(error instanceof ConfigError)) throw error;
+      platform.log("key_not_stored", { reason: error.message });
+    }
+  }
+
   #welcome(message: Welcome): void {
     if (this.welcomed) return;
-    const { work, agentId, platform } = this.#input;
+    const { work, agentId, platform, identity } = this.#input;
+    const { generation } = message;
     if (message.agentId !== agentId)
       throw new ProtocolError(`The hub is that of ${message.agentId}, not of ${agentId}`);
+    const { min, max } = this.#versions;
+    if (message.protocol < min || message.protocol > max)
+      throw new ProtocolError(`The hub chose version ${message.protocol}, which this agent does not speak`);
+    // Before anything is said: whoever connects next must know it.
+    if (generation !== undefined) identity.storeGeneration(generation);
+    this.#version = message.protocol;
     this.#sessionEpoch = message.sessionEpoch;
     this.#heartbeatMs = message.heartbeatSeconds * 1_000;
     this.#reportMs = message.reportSeconds * 1_000;
@@ -379,10 +531,12 @@ class Conversation {
     this.#reportDueMs = this.#now();
     this.#setBeat();
     work.resume(message.eventSeqHeld);
+    this.#leaseMs = (message.leaseSeconds ?? LEASE_SECONDS) * 1_000;
+    this.#input.lease.renew(this.#askedMs, this.#leaseMs);
     this.#toldSeq = message.eventSeqHeld;
-    this.#outgoing.push({ type: "ready" });
+    this.#outgoing.push({ type: "ready", ...(generation === undefined ? {} : { generation }) });
     for (const each of message.desired) this.#outgoing.push(work.apply(each));
-    platform.log("session_opened", { agentId, sessionEpoch: message.sessionEpoch });
+    platform.log("session_opened", { agentId, sessionEpoch: message.sessionEpoch, connection: this.#way });
   }
 
   #acked(eventSeq: number, progress: Readonly<Record<string, number>>): void {
@@ -422,6 +576,7 @@ class Conversation {
       if (++this.#misses >= HEARTBEAT_MISSES_MAX) return this.#end(CLOSE_OWN, "no heartbeat answer");
     }
     if (now >= this.#beatDueMs) {
+      this.#beats.push(now);
       this.#socket.send(HEARTBEAT);
       this.#answerDueMs = now + HEARTBEAT_ANSWER_MS;
       this.#setBeat();
@@ -487,7 +642,7 @@ class Conversation {
 
   #sendFrame(messages: readonly string[]): void {
     const head: Omit<Envelope, "m"> = {
-      v: PROTOCOL_VERSION,
+      v: this.#version,
       s: this.#sessionEpoch,
       n: ++this.#sent,
       a: this.#received,

@@ -353,6 +353,7 @@ Deno.test("[R11] what a job has left in a quarantine is remembered over restarts
     config: { epoch: 1 },
     dueMs: 10,
     untilMs: 110,
+    filesPurged: 0,
   });
   state.postponeQuarantine({ jobId: OTHER_JOB, epoch: 1 }, 20);
   assert.deepEqual(due(19), [JOB]);

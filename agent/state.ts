@@ -92,6 +92,8 @@ export interface Retention {
 export interface Retained extends Epoch, Retention {
   /** As it came. */
   readonly config: unknown;
+  /** Removed for good since that epoch's end. */
+  readonly filesPurged: number;
 }
 
 type Unnumbered = Omit<JobEvent, "eventSeq"> | Omit<Result, "eventSeq">;
@@ -126,7 +128,8 @@ const SCHEMA = `
     epoch INTEGER NOT NULL,
     config TEXT NOT NULL,
     due_ms INTEGER NOT NULL,
-    until_ms INTEGER NOT NULL
+    until_ms INTEGER NOT NULL,
+    files_purged INTEGER NOT NULL DEFAULT 0
   ) STRICT;
 `;
 const VERSION = "1";
@@ -153,6 +156,7 @@ export class AgentState {
     this.#database = database;
     this.#reserve = reserve;
     database.execute(SCHEMA);
+    this.#addPurgeCounts();
     const version = this.#meta("version");
     if (version === null) this.#setMeta("version", VERSION);
     else if (version !== VERSION)
@@ -174,9 +178,19 @@ export class AgentState {
         // Nobody else is given a grant for these jobs, so what lies there stays.
         this.#sql("DELETE FROM quarantines").run();
         this.#setMeta("event_seq", "0");
+        this.#setMeta("generation", "0");
       }
       this.#setMeta("agent_id", agentId);
     });
+  }
+
+  /** Which of its connections this agent remembers; 0 before the first. The hub knows a copy by its being behind. */
+  get generation(): number {
+    return Number(this.#meta("generation") ?? 0);
+  }
+
+  storeGeneration(generation: number): void {
+    this.#setMeta("generation", String(generation));
   }
 
   // --- jobs ---
@@ -357,6 +371,7 @@ export class AgentState {
       config: JSON.parse(String(found["config"])),
       dueMs: Number(found["due_ms"]),
       untilMs: Number(found["until_ms"]),
+      filesPurged: Number(found["files_purged"]),
     };
   }
 
@@ -367,11 +382,28 @@ export class AgentState {
     });
   }
 
+  /** One more file is gone for good. As {@link postponeQuarantine}. */
+  countPurged({ jobId, epoch }: Epoch): void {
+    this.#transaction(() => {
+      this.#sql("UPDATE quarantines SET files_purged = files_purged + 1 WHERE job_id = ? AND epoch = ?").run(
+        jobId,
+        epoch,
+      );
+    });
+  }
+
   /** As {@link postponeQuarantine}. */
   forgetQuarantine({ jobId, epoch }: Epoch): void {
     this.#transaction(() => {
       this.#sql("DELETE FROM quarantines WHERE job_id = ? AND epoch = ?").run(jobId, epoch);
     });
+  }
+
+  /** Files of the first version have no such column. */
+  #addPurgeCounts(): void {
+    const columns = [...this.#sql("SELECT name FROM pragma_table_info('quarantines')").iterate()];
+    if (columns.some(({ name }) => name === "files_purged")) return;
+    this.#database.execute("ALTER TABLE quarantines ADD COLUMN files_purged INTEGER NOT NULL DEFAULT 0");
   }
 
   #finish({
@@ -397,7 +429,7 @@ export class AgentState {
     this.#sql(
       `INSERT INTO quarantines (job_id, epoch, config, due_ms, until_ms)
        SELECT job_id, epoch, config, ?, ? FROM jobs WHERE job_id = ?
-       ON CONFLICT (job_id) DO UPDATE SET epoch = excluded.epoch, config = excluded.config,
+       ON CONFLICT (job_id) DO UPDATE SET epoch = excluded.epoch, config = excluded.config, files_purged = 0,
          due_ms = min(due_ms, excluded.due_ms), until_ms = max(until_ms, excluded.until_ms)`,
     ).run(dueMs, untilMs, jobId);
   }

@@ -1033,3 +1033,51 @@ contract(
     assert.ok(whole > 0, "no body was whole, so nothing was proved");
   },
 );
+
+// --- which of the two ----------------------------------------------------------------------------------------------
+
+/** What a platform of its own process sends a body with, and what becomes of it. */
+const SEND_ONCE = `
+import { denoPlatform } from "./agent/platform-deno.ts";
+const { transport } = denoPlatform(() => undefined);
+const request = { method: "PUT", url: Deno.args[0], headers: {}, body: new Uint8Array(9), headroomBytes: 0, into: null };
+const told = { transport: transport.constructor.name };
+try {
+  const { status } = await transport.send(request, { signal: new AbortController().signal, pace: null });
+  console.log(JSON.stringify({ ...told, status }));
+} catch (error) {
+  console.log(JSON.stringify({ ...told, failure: error.kind }));
+}
+transport.close();
+`;
+
+Deno.test("[A72] further authorities are trusted by sockets of our own; only a proxy sends bodies over fetch", async () => {
+  const authority = Deno.makeTempFileSync({ suffix: ".pem" });
+  Deno.writeTextFileSync(authority, CERT);
+  const root = new URL("..", import.meta.url).pathname;
+  const sendOnce = async (url: string, env: Readonly<Record<string, string>>) => {
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-check", "--ext=ts", SEND_ONCE, url],
+      cwd: root,
+      env: { ...env, NO_PROXY: "127.0.0.1" },
+    }).output();
+    const decoder = new TextDecoder();
+    assert.notEqual(stdout.length, 0, decoder.decode(stderr));
+    return JSON.parse(decoder.decode(stdout)) as unknown;
+  };
+  try {
+    await withPeer(
+      answering(CREATED),
+      async (url) => {
+        assert.deepEqual(await sendOnce(url, {}), { transport: "RawTransport", failure: "tls" });
+        const trusting = { DENO_CERT: authority };
+        assert.deepEqual(await sendOnce(url, trusting), { transport: "RawTransport", status: 201 });
+        const proxied = await sendOnce(url, { ...trusting, HTTPS_PROXY: "http://127.0.0.1:9" });
+        assert.deepEqual(proxied, { transport: "FetchTransport", status: 201 });
+      },
+      "https",
+    );
+  } finally {
+    Deno.removeSync(authority);
+  }
+});

@@ -169,6 +169,7 @@ export function virtualPlatform(
       stat: missing("disk"),
       open: missing("disk"),
       openNow: missing("disk"),
+      lookAhead: () => null,
       realPath: missing("disk"),
       create: missing("disk"),
     },

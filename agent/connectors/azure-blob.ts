@@ -67,6 +67,7 @@ export class AzureBlobDestination implements Destination {
   readonly #grants: GrantProvider;
   /** Empty, or ending in a slash. */
   readonly #prefix: string;
+  readonly #naming: (path: string) => Named;
   /** The grant that the service refused last. */
   #refused: Grant | null = null;
   /**
@@ -75,10 +76,17 @@ export class AzureBlobDestination implements Destination {
    */
   checksumKind: ChecksumKind = "crc64";
 
-  constructor(config: AzureBlobConfig, grants: GrantProvider, platform: Platform) {
+  /** `naming`: for who asks by the names of blobs instead of by paths. */
+  constructor(
+    config: AzureBlobConfig | Pick<AzureBlobConfig, "prefix">,
+    grants: GrantProvider,
+    platform: Platform,
+    naming?: (path: string) => Named,
+  ) {
     this.#platform = platform;
     this.#grants = grants;
     this.#prefix = config.prefix === "" ? "" : `${config.prefix}/`;
+    this.#naming = naming ?? ((path) => blobName(this.#prefix, path));
   }
 
   ready(signal: AbortSignal): undefined | Promise<void> {
@@ -87,7 +95,7 @@ export class AzureBlobDestination implements Destination {
   }
 
   name(path: string): Named {
-    return blobName(this.#prefix, path);
+    return this.#naming(path);
   }
 
   async page(cursor: string | null, signal: AbortSignal): Promise<HeldPage> {

@@ -52,6 +52,11 @@ export function versionOf(stat: FileStat): string | null {
 /** `path` has slashes between its segments; empty = the root. */
 export function systemPath(disk: Disk, root: string, path: string): string {
   if (path === "") return root;
+  return systemFolder(disk, root, path);
+}
+
+/** The same of a folder's path, which ends in a slash or is empty: with a separator at its end. */
+export function systemFolder(disk: Disk, root: string, path: string): string {
   const { separator } = disk;
   // "/" and "C:\\" end in their separator already.
   const folder = root.endsWith(separator) ? root : root + separator;

@@ -196,6 +196,7 @@ Deno.test("[O5] on Windows paths are put together with backslashes, and told wit
   };
   const disk: Partial<Disk> = {
     separator: "\\",
+    lookAhead: () => null,
     realPath: (path) => path,
     stat: (path) => {
       const kind = kinds[path];

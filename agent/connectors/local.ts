@@ -9,7 +9,15 @@
  * the identity of what was opened.
  */
 import type { FileFailureCode } from "../../schema/errors.ts";
-import { type Disk, DiskError, type FileStat, type Hash, type OpenFile, type Platform } from "../platform.ts";
+import {
+  type Disk,
+  DiskError,
+  type FileStat,
+  type Hash,
+  type LookAhead,
+  type OpenFile,
+  type Platform,
+} from "../platform.ts";
 import {
   type Entry,
   type Listed,
@@ -26,6 +34,7 @@ import {
   identityOf,
   isSameFile,
   isUntouched,
+  systemFolder,
   systemPath,
   touchedMs,
   versionOf,
@@ -221,6 +230,8 @@ interface Level {
   /** With a slash at its end, unless it is the root. */
   readonly path: string;
   readonly names: readonly string[];
+  /** What is known of its files already. */
+  readonly ahead: LookAhead | null;
   next: number;
 }
 
@@ -273,16 +284,16 @@ class Walk {
         this.#enter(level.path + name, items);
         return true;
       }
-      this.#visit(level.path + name, items);
+      this.#visit(level.path + name, level.ahead?.stat(level.next - 1) ?? null, items);
     }
     return true;
   }
 
-  #visit(path: string, items: Listed[]): void {
+  #visit(path: string, seen: FileStat | null, items: Listed[]): void {
     this.cursor = path;
     let stat: FileStat;
     try {
-      stat = this.#disk.stat(systemPath(this.#disk, this.#root, path));
+      stat = seen ?? this.#disk.stat(systemPath(this.#disk, this.#root, path));
     } catch (error) {
       items.push(this.#failed(path, error));
       return;
@@ -318,15 +329,16 @@ class Walk {
     names.sort(ascending);
     const behind = this.#behind;
     const next = behind === "" ? 0 : names.findIndex((name) => isBehind(path + name, behind));
-    this.#levels.push({ path, names, next: next === -1 ? names.length : next });
+    const ahead = this.#disk.lookAhead(systemFolder(this.#disk, this.#root, path), names);
+    this.#levels.push({ path, names, ahead, next: next === -1 ? names.length : next });
   }
 
   #namesIn(path: string): string[] {
     const folder = systemPath(this.#disk, this.#root, path.slice(0, -1));
-    const names = this.#disk
-      .readFolder(folder)
-      .filter(({ name }) => !isQuarantineName(name, this.#disk.separator))
-      .map(({ name, kind }) => (kind === "folder" ? `${name}/` : name));
+    const names: string[] = [];
+    for (const { name, kind } of this.#disk.readFolder(folder)) {
+      if (!isQuarantineName(name, this.#disk.separator)) names.push(kind === "folder" ? `${name}/` : name);
+    }
     // Asked after reading: a folder that was swapped for a link in between leads elsewhere.
     if (this.#disk.realPath(folder) !== folder)
       throw new DiskError("not_a_folder", "it was replaced by a link");

@@ -100,6 +100,7 @@ export class MemoryDisk {
     stat: (path) => this.#call("stat", path, (real) => this.#stat(this.#at(real))),
     open: (path) => Promise.resolve(this.#call("open", path, (real) => this.#open(real))),
     openNow: (path) => this.#call("openNow", path, (real) => this.#open(real)),
+    lookAhead: () => null,
     realPath: (path) => this.#call("realPath", path, (real) => (this.#at(real), real)),
     create: () => {
       throw new Error("Nobody creates files here");

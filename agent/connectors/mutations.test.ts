@@ -11,7 +11,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { jobConfig } from "../../schema/job.ts";
-import type { ManifestRow } from "../engine/manifest.ts";
+import type { ManifestRow } from "../../schema/manifest.ts";
 import { startRun } from "../engine/run.ts";
 import { memoryDigests } from "../engine/world.ts";
 import type { Digests } from "../digests.ts";
@@ -122,6 +122,7 @@ class Stage {
       manifestPath: `${name}.manifest`,
       tell: () => {},
       mayRemove: () => false,
+      hasLease: () => true,
     }).finished;
     assert.equal(report.outcome, "completed", JSON.stringify(report.error));
     const rows = Deno.readTextFileSync(`${name}.manifest`)

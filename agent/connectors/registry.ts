@@ -35,3 +35,12 @@ export function openDestination(
 ): Destination {
   return DESTINATIONS[config.kind](config, grants, platform);
 }
+
+/** What a container holds, asked for by the names that a manifest has, instead of by the paths of a job. */
+export function openContainer(grants: GrantProvider, platform: Platform): Pick<Destination, "find" | "read"> {
+  return new AzureBlobDestination({ prefix: "" }, grants, platform, (name) => ({
+    kind: "named",
+    name,
+    mapped: false,
+  }));
+}

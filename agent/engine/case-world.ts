@@ -29,7 +29,7 @@ import type { Database, Disk, OpenFile, Platform } from "../platform.ts";
 import { RawTransport } from "../transport-raw-deno.ts";
 import type { HttpAnswer, HttpRequest } from "../transport.ts";
 import { virtualShared } from "../virtual.ts";
-import type { ManifestRow } from "./manifest.ts";
+import type { ManifestRow } from "../../schema/manifest.ts";
 import { type Run, type RunEvent, startRun } from "./run.ts";
 
 export const MEBIBYTE = 1_048_576;
@@ -94,6 +94,7 @@ export class CaseWorld {
 
   /** Whether this machine lets source files be removed. */
   mayRemove = true;
+  hasLease = true;
 
   private constructor(input: { azurite: Azurite; container: string; server: BlobServer; setting: Setting }) {
     this.folder = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "migrate-case-" }));
@@ -153,6 +154,7 @@ export class CaseWorld {
       platform: this.platform,
       shared: virtualShared(this.platform.clock),
       mayRemove: () => this.mayRemove,
+      hasLease: () => this.hasLease,
       journalPath: this.journalPath,
       manifestPath: `${this.folder}/manifest-${this.epoch}`,
       tell: (event) => void this.told.push(event),
@@ -625,6 +627,7 @@ async function live({ death, grant, ...life }: Life): Promise<number> {
     platform,
     shared: virtualShared(platform.clock),
     mayRemove: () => true,
+    hasLease: () => true,
     journalPath: life.journalPath,
     manifestPath: life.manifestPath,
     tell: () => {},

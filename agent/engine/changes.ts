@@ -16,8 +16,6 @@ export const VANISHED_MAX = 10_000;
 export class Changes {
   readonly #destination: Destination;
   readonly #walk: ListingWalk;
-  /** Failures that were counted in an earlier pass. */
-  readonly #known: ReadonlySet<string>;
   /** Below it nothing counts as vanished. */
   #unread: string | null = null;
   #files = 0;
@@ -25,18 +23,17 @@ export class Changes {
   readonly vanished: Held[] = [];
 
   /** `from` is the cursor of a listing that goes on: nothing before it was seen. */
-  constructor(asking: Asking, input: { readonly known: ReadonlySet<string>; readonly from: string | null }) {
+  constructor(asking: Asking, from: string | null) {
     this.#destination = asking.destination;
     this.#walk = new ListingWalk(asking);
-    this.#known = input.known;
-    this.#from = input.from;
+    this.#from = from;
   }
 
   /** What of a page is news. */
   async newsIn(items: readonly Listed[]): Promise<Listed[]> {
     const news: Listed[] = [];
     for (const item of items) {
-      if (item.kind === "file" ? await this.#isChanged(item) : await this.#isNews(item)) news.push(item);
+      if (item.kind === "file" ? await this.#isChanged(item) : await this.#isFailed(item)) news.push(item);
     }
     return news;
   }
@@ -55,10 +52,10 @@ export class Changes {
     return held === null || !isUnchanged(entry, held);
   }
 
-  async #isNews(item: Exclude<Listed, { kind: "file" }>): Promise<boolean> {
+  async #isFailed(item: Exclude<Listed, { kind: "file" }>): Promise<boolean> {
     await this.#seek(item.path);
     this.#unread = `${item.path}/`;
-    return item.kind === "failed" && !this.#known.has(item.path);
+    return item.kind === "failed";
   }
 
   /** What is held under a path; what lies before it has no source. */

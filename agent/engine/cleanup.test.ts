@@ -207,7 +207,7 @@ class CleanupWorld {
       journal,
       platform,
       plan,
-      proofPlan: new ProofPlan(config, plan, crc32),
+      proofPlan: new ProofPlan(config, plan, { checksum: crc32, firstPage: journal.firstPage }),
       destination,
       control,
       retry,

@@ -11,7 +11,7 @@
  * result is settled by looking at both places. Whatever goes wrong with one file, it stays, with the reason; the
  * destination is never told to change anything.
  */
-import { type Deletion, FAILURES_KEPT_MAX, type TransferOptions } from "../../schema/job.ts";
+import { type Deletion, FAILURES_KEPT_MAX, type StayCode, type TransferOptions } from "../../schema/job.ts";
 import {
   type Held,
   type PurgeEnd,
@@ -30,7 +30,6 @@ import {
   firstFailure,
   isRacy,
   purgeFailure,
-  type StayCode,
 } from "./delete-gate.ts";
 import { type Asking, find } from "./existing.ts";
 import type { Journal } from "./journal.ts";
@@ -44,7 +43,7 @@ import { readRemovals, type Removal, type Removals, writeRemovals } from "./remo
 export const BATCH_FILES = 64;
 const ASKS_AT_ONCE = 8;
 const TAG_BYTES = 6;
-const LEASE_LOOK_MS = 1_000;
+export const LEASE_LOOK_MS = 1_000;
 /** As long as an outage may last. */
 export const LEASE_WAIT_MS_MAX = 24 * 3_600_000;
 const DAY_MS = 86_400_000;
@@ -119,7 +118,7 @@ class Cleanup {
   async run(): Promise<void> {
     const { journal } = this.#input;
     this.#filesLeft -= countCapped(journal);
-    for (let number = 0; number < journal.pageCount; number++) {
+    for (let number = journal.firstPage; number < journal.pageCount; number++) {
       const page = journal.open(number);
       try {
         await this.#cleanPage(page);
@@ -396,7 +395,7 @@ class Cleanup {
         open.pop();
       }
     };
-    for (let number = 0; number < journal.pageCount; number++) {
+    for (let number = journal.firstPage; number < journal.pageCount; number++) {
       const removals = readRemovals(journal.removals(number));
       if (!Array.from(removals.values()).some(isGone)) continue;
       await this.#permission();
@@ -555,7 +554,7 @@ async function orNull(digest: Promise<string>): Promise<string | null> {
   }
 }
 
-/** What counts against the job's limit; the journal's total knows of earlier passes, too. */
+/** What counts against the job's limit. */
 function countCapped(journal: Journal): number {
   let count = journal.totals.filesDeleted;
   for (let number = 0; number < journal.pageCount; number++)
@@ -566,7 +565,7 @@ function countCapped(journal: Journal): number {
 
 const KEPT: Failure = { condition: 13 satisfies Condition, code: "changed_since_upload" };
 
-/** What the journal holds of a removal, ended or not: the same after any number of restarts. */
+/** What the journal holds of the removals of all passes, ended or not: the same after any number of restarts. */
 export function readCleanup(journal: Journal): CleanupResult {
   const removed = { files: 0, bytes: 0 };
   const wouldRemove = { files: 0, bytes: 0 };

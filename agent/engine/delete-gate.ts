@@ -12,44 +12,11 @@
  *  6 hashed from what was sent             14 its days are over, and the destination still holds it
  *  7 accepted and named by the service
  */
-import type { AccessTier } from "../../schema/job.ts";
+import type { AccessTier, StayCode } from "../../schema/job.ts";
 import type { Held, Lying } from "../connectors/connector.ts";
 import type { Outcome } from "./page.ts";
 
 export type Condition = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 | 13 | 14;
-
-/** Why a file stays. `unsettled`: the system would not say what became of it; asked again when the job is. */
-export const STAY_CODES = [
-  "not_asked",
-  "limit_reached",
-  "not_allowed",
-  "not_wanted",
-  "source_vanished",
-  "source_unreadable",
-  "not_a_file",
-  "outside_root",
-  "other_volume",
-  "identity_unknown",
-  "other_names",
-  "not_read_whole",
-  "not_hashed",
-  "not_accepted",
-  "changed_since_upload",
-  "not_proved",
-  "destination_unreadable",
-  "destination_vanished",
-  "destination_replaced",
-  "destination_differs",
-  "tier_before_proof",
-  "content_differs",
-  "not_recorded",
-  "source_denied",
-  "source_locked",
-  "not_due",
-  "destination_unconfirmed",
-  "unsettled",
-] as const;
-export type StayCode = (typeof STAY_CODES)[number];
 
 export interface Failure {
   readonly condition: Condition;

@@ -163,11 +163,10 @@ export class JournalFile {
   clearLog(): void {
     this.#statements.clear.log.run();
   }
-  /** Forgets all pages, and how far the listing was. */
-  clearPages(): void {
+  /** Forgets how far the listing was, and of the pages what only the pass needed that made them. */
+  endPass(): void {
     const { clear } = this.#statements;
-    for (const table of [clear.listed, clear.held, clear.outcomes, clear.log, clear.removal, clear.scan])
-      table.run();
+    for (const table of [clear.held, clear.log, clear.scan]) table.run();
   }
 
   // --- checks ------------------------------------------------------------------------------------------------------
@@ -220,10 +219,7 @@ function statementsOf(database: Database) {
     appendLog: prepare("INSERT INTO log (value, checked) VALUES (?, ?)"),
     clear: {
       log: prepare("DELETE FROM log"),
-      listed: prepare("DELETE FROM listed"),
       held: prepare("DELETE FROM held"),
-      outcomes: prepare("DELETE FROM outcomes"),
-      removal: prepare("DELETE FROM removal"),
       scan: prepare(
         "DELETE FROM fact WHERE key IN ('scan_done', 'scan_cursor', 'block_bytes', 'next_pass_at')",
       ),

@@ -223,8 +223,13 @@ export class Journal {
 
   // --- pages -------------------------------------------------------------------------------------------------------
 
+  /** Of all passes. */
   get pageCount(): number {
     return this.#pageCount;
+  }
+  /** The first page of this pass. */
+  get firstPage(): number {
+    return Number(this.#file.fact("first_page") ?? 0);
   }
   /** Entries without an outcome, as of now. */
   get pendingFiles(): number {
@@ -358,6 +363,7 @@ export class Journal {
     // Totals never fall: what a shrunken file has lost stays in the total, with the skipped bytes.
     if (moreBytes >= 0) this.#summary.totals.bytesTotal += moreBytes;
     else this.#summary.totals.bytesSkipped -= moreBytes;
+    if (page.outcome(index)?.state === "uploaded") this.#await(0, moreBytes);
     this.#log(page, [page.number, index, "facts", now.sizeBytes, now.modifiedMs]);
     this.#schedule();
   }
@@ -397,15 +403,19 @@ export class Journal {
     this.#note("next_pass_at", String(nextPassAtMs));
     return this.flush();
   }
-  /** A pass begins: the entries of the last one are forgotten, what was counted stays. */
+  /**
+   * A pass begins, with pages of its own; those of the earlier ones stay for the manifest. All of them were given back and so
+   * are written: the log says nothing more.
+   */
   async beginPass(): Promise<void> {
     await this.flush();
     const pass = this.pass + 1;
     const summary = summaryOfNextPass(this.#summary);
     try {
       this.#file.transaction(() => {
-        this.#file.clearPages();
+        this.#file.endPass();
         this.#file.writeFact("pass", String(pass));
+        this.#file.writeFact("first_page", String(this.#pageCount));
         this.#file.writeFact("summary", JSON.stringify(summary));
       });
     } catch (error) {
@@ -415,7 +425,6 @@ export class Journal {
       return await this.beginPass();
     }
     this.#nextPassAtMs = null;
-    this.#pageCount = 0;
     this.#lastPath = null;
     this.#logCharacters = 0;
     this.#summary = summary;
@@ -677,7 +686,7 @@ function readSummary(text: string): Summary {
 function summaryOfNextPass(summary: Readonly<Summary>): Summary {
   const next = copyOf(summary);
   const { preview, noted } = next;
-  const found = { files: 0, bytes: 0, mapped: 0, refused: 0, tooLarge: 0 };
+  const found = { files: 0, bytes: 0, mapped: 0 };
   return {
     ...next,
     largestBytes: 0,

@@ -13,6 +13,7 @@ export interface LineSettings {
   readonly bandwidthMbps: number | null;
   readonly schedule: JobConfig["schedule"];
 }
+export const NO_LINE_SETTINGS: LineSettings = { bandwidthMbps: null, schedule: null };
 
 export function lineSettingsOf(config: JobConfig): LineSettings {
   return { bandwidthMbps: config.options.bandwidthMbps, schedule: config.schedule };
@@ -26,10 +27,10 @@ export class LineLimit implements Pace {
   /** Ends the following of a schedule. */
   #following: AbortController | null = null;
 
-  constructor(throttle: Throttle, clock: Clock, config: JobConfig) {
+  constructor(throttle: Throttle, clock: Clock, settings: LineSettings) {
     this.#throttle = throttle;
     this.#clock = clock;
-    this.#settings = lineSettingsOf(config);
+    this.#settings = settings;
     this.#share = throttle.join(null);
     this.hold();
   }

@@ -1,24 +1,12 @@
-/** The journal folded into a file: one JSON line per entry, in path order, and the digest of the whole. */
+/**
+ * The journal folded into a file: one JSON line per entry, in path order, and the digest of the whole. Of a job that
+ * repeats itself pass after pass, so that the last line of a path counts.
+ */
+import type { ManifestRow } from "../../schema/manifest.ts";
 import type { Destination } from "../connectors/connector.ts";
 import type { Platform } from "../platform.ts";
 import type { Journal } from "./journal.ts";
-import type { Outcome, Page, Proof } from "./page.ts";
-
-/** One line. `not_reached` is an entry that a cancelled or failed run left undone, `unproved` one it could not ask about. */
-export interface ManifestRow {
-  readonly path: string;
-  readonly sizeBytes: number;
-  readonly modified: string | null;
-  readonly sha256: string | null;
-  /** Null when the destination can hold it under no name. */
-  readonly blob: string | null;
-  readonly etag: string | null;
-  readonly outcome: "completed" | "failed" | "skipped" | "unproved" | "not_reached";
-  /** The code of a failure or of a skip. */
-  readonly reason: string | null;
-  /** How a completed entry was proved. */
-  readonly proof: Proof | null;
-}
+import type { Outcome, Page } from "./page.ts";
 
 export interface ManifestInput {
   readonly journal: Journal;

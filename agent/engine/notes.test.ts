@@ -5,11 +5,9 @@ import {
   type JobReport,
   jobReport,
   NO_FILTERS,
-  STAY_CODES,
   type TransferOptions,
 } from "../../schema/job.ts";
 import { jobEvent } from "../../schema/protocol.ts";
-import { STAY_CODES as STAYS_OF_GATE } from "./delete-gate.ts";
 import type { RunEvent } from "./run.ts";
 import { digest, pattern, World } from "./world.ts";
 
@@ -304,10 +302,4 @@ Deno.test("[E29] what a sync removes because its source is gone counts as well, 
   const report = await world.end(run);
   assert.deepEqual([...world.destination.blobs.keys()].sort(), ["archived", "stays"]);
   assert.deepEqual(notesOf(report), { archived_left: 1, early_deletion: 1 });
-});
-
-// --- what stays --------------------------------------------------------------------------------------------------
-
-Deno.test("[R10] every reason of the gate has its place in the contract", () => {
-  assert.deepEqual([...STAYS_OF_GATE], [...STAY_CODES]);
 });

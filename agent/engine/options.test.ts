@@ -54,6 +54,7 @@ Deno.test("[E23] what is read back is hashed, and one flipped bit is found where
       if ((operation === "commit" || operation === "write_whole") && when === "after" && written === path)
         corrupt(world, path, at);
     };
+    // Every time it is sent.
     const report = await world.end(world.start({ readbackPercent: 100 }));
     assert.deepEqual(failureCodes(world), { [path]: "verification_failed" });
     assert.equal(report?.totals.filesVerified, 2);
@@ -112,6 +113,8 @@ Deno.test("[E23] blocks of somebody else's with the same content are read back b
     const report = await world.end(world.start());
     assert.equal(report?.totals.filesCompleted, isSame ? 1 : 0);
     assert.equal(report.totals.filesReadBack, isSame ? 1 : 0);
+    assert.deepEqual(failureCodes(world), isSame ? {} : { large: "destination_exists" });
+    assert.equal(world.destination.accepted.length, 7, "what is somebody else's was replaced");
   }
 });
 

@@ -30,7 +30,7 @@ Deno.test("[B1] the buffers of a job never take more than the memory it may have
 Deno.test("[B1] what fits is taken as it was asked for; else the block is lowered, and streams only when it cannot be", () => {
   assert.deepEqual(plan({ concurrency: 8, chunkSizeMiB: 8 }, GIBIBYTE), {
     streams: 8,
-    buffers: 10,
+    buffers: 9,
     blockBytes: 8 * MEBIBYTE,
     wholeBytesMax: 8 * MEBIBYTE,
   });

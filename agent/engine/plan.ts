@@ -2,14 +2,14 @@
  * How a job's files are cut into blocks, and how much memory that takes.
  *
  * Made once, when the scan knows the largest file, so that one size of buffer serves the whole job: memory is
- * `streams + 2` buffers of a block, whatever the files are.
+ * `streams + 1` buffers of a block, whatever the files are.
  */
 import { CONCURRENCY_MIN, type TransferOptions } from "../../schema/job.ts";
 import type { Limits } from "../connectors/connector.ts";
 
 export const MEBIBYTE = 1_048_576;
-/** One block is read and one is hashed while all streams send. */
-export const READ_AHEAD_BUFFERS = 2;
+/** One block is read and hashed while all streams send. A second one was no quicker. */
+export const READ_AHEAD_BUFFERS = 1;
 /** What one memory can hold at all: four gigabytes, and a little of that is not for buffers. */
 const ADDRESSABLE_BYTES = 4_032 * MEBIBYTE;
 /** A few short of the service's count, so that a file may grow a little between scan and read. */

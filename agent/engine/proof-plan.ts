@@ -17,10 +17,16 @@ export class ProofPlan {
   readonly #wholeBytesMax: number;
   readonly #verify: boolean;
   readonly #checksum: (text: string) => number;
+  readonly #firstPage: number;
 
-  /** `checksum` spreads paths evenly. */
-  constructor({ destination, options }: JobConfig, plan: Plan, checksum: (text: string) => number) {
+  /** `checksum` spreads paths evenly; `firstPage` is that of the pass. */
+  constructor(
+    { destination, options }: JobConfig,
+    plan: Plan,
+    { checksum, firstPage }: { readonly checksum: (text: string) => number; readonly firstPage: number },
+  ) {
     this.#checksum = checksum;
+    this.#firstPage = firstPage;
     this.#tier = destination.tier;
     this.#verify = options.verify;
     const asked = options.verify ? options.readbackPercent : 0;
@@ -31,7 +37,7 @@ export class ProofPlan {
   /** By chance, but the same ones after a restart; and the first of the listing always. */
   isReadBack(page: Page, index: number): boolean {
     if (this.#percent === 0) return false;
-    const isFirst = page.number === 0 && index === 0;
+    const isFirst = page.number === this.#firstPage && index === 0;
     return isFirst || this.#checksum(page.path(index)) % 100 < this.#percent;
   }
 

@@ -66,7 +66,7 @@ export class ReadAhead {
   constructor(input: ReadAheadInput) {
     this.#input = input;
     // Whatever else needs a buffer must find one.
-    this.#batchesMax = Math.min(BATCHES_MAX, input.plan.buffers - 2);
+    this.#batchesMax = Math.min(BATCHES_MAX, input.plan.buffers - 1);
   }
 
   /** The next entry; null when there is none. */

@@ -51,6 +51,19 @@ Deno.test("[R10] (T45) what is proved leaves the source for the quarantine, and 
   });
 });
 
+Deno.test("[R7] without a lease nothing leaves the source until there is one again, and all is moved and proved meanwhile", async () => {
+  await inWorld(azurite, {}, async (world) => {
+    fill(world);
+    world.hasLease = false;
+    const run = world.start({ deletion: deletion.parse({}) });
+    while (run.progress().totals.filesVerified < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(namesIn(world.source), ["a", "top"]);
+    world.hasLease = true;
+    assert.equal((await world.end(run)).removal?.files, 3);
+    assert.deepEqual(namesIn(world.source), [".migrate-quarantine"]);
+  });
+});
+
 Deno.test("[R10] (T45) without days to wait it is gone, and what is at the destination is whole", async () => {
   await inWorld(azurite, {}, async (world) => {
     fill(world);

@@ -7,7 +7,8 @@
  *   While no call at all succeeds, the count does not matter: then it is not this file's trouble but the destination's. A
  *   destination that was never reached is given up after {@link UNREACHED_MS_MAX}, so that somebody who mistyped an address
  *   learns it; one that was reached before has {@link OUTAGE_MS_MAX} to come back, because lines fail at night and nobody
- *   is there to start the job again.
+ *   is there to start the job again. What the whole job needs, such as a listing, has {@link JOB_CALL_MS_MAX} even while
+ *   other calls succeed: to give up a file is cheap, to give up a job is not.
  * - *Throttling* is normal and not counted. All streams of one storage account wait at one gate, so that 32 of them do not
  *   each come back on their own.
  * - *A refused credential* is replaced {@link GRANTS_MAX} times, at once.
@@ -27,6 +28,7 @@ export const DELAY_MS_MAX = 64_000;
 export const ATTEMPTS_MAX = 8;
 export const UNREACHED_MS_MAX = 120_000;
 export const OUTAGE_MS_MAX = 24 * 3_600_000;
+export const JOB_CALL_MS_MAX = 30 * 60_000;
 export const GRANTS_MAX = 2;
 export const STALL_MS = 60_000;
 const WATCH_MS = 5_000;
@@ -204,10 +206,11 @@ export class Retry {
   /** Throws when this failure was one too many. */
   #giveUp(error: TransferError, spent: Spent): void {
     const othersSucceed = spent.firstFailureMs !== null && this.#lastSuccessMs > spent.firstFailureMs;
-    if (othersSucceed && spent.counted >= ATTEMPTS_MAX) throw error;
+    const isOfJob = error.problem.scope === "job";
+    if (othersSucceed && (isOfJob ? spent.waitedMs >= JOB_CALL_MS_MAX : spent.counted >= ATTEMPTS_MAX))
+      throw error;
     const limitMs = this.#lastSuccessMs === -Infinity ? UNREACHED_MS_MAX : OUTAGE_MS_MAX;
-    if (!othersSucceed && spent.waitedMs >= limitMs)
-      throw error.problem.scope === "job" ? error : outage(error);
+    if (!othersSucceed && spent.waitedMs >= limitMs) throw isOfJob ? error : outage(error);
   }
 
   /** Full jitter: streams that failed together must not come back together. */

@@ -4,7 +4,7 @@ import { NO_FILTERS } from "../../schema/job.ts";
 import { type Source, TransferError } from "../connectors/connector.ts";
 import type { Call } from "../connectors/memory.ts";
 import { PAUSE_GRACE_MS } from "./control.ts";
-import { UNREACHED_MS_MAX } from "./retry.ts";
+import { JOB_CALL_MS_MAX, UNREACHED_MS_MAX } from "./retry.ts";
 import { BLOCK_BYTES, digest, pattern, World } from "./world.ts";
 
 const LARGE = pattern(9, 6 * BLOCK_BYTES + 5);
@@ -380,35 +380,138 @@ Deno.test("[E9] blocks that vanish just before the commit are sent again, and on
 
 // --- proof -------------------------------------------------------------------------------------------------------
 
-Deno.test("[E10] what the destination lost, changed or mixed up fails the proof, and no count falls", async () => {
+/** What becomes of blobs at the destination behind our backs, by the name of the file. */
+function harm(world: World, path: string): void {
+  const { blobs } = world.destination;
+  const blob = blobs.get(path);
+  if (blob === undefined) return;
+  switch (path) {
+    case "lost":
+      return void blobs.delete(path);
+    case "replaced":
+      return world.destination.plant(path, pattern(7, 60));
+    case "rewritten":
+      return world.destination.plant(path, blob.bytes, blob.metadata);
+    case "lied about":
+      return world.destination.plant(path, pattern(7, 60), blob.metadata);
+    case "shortened":
+      return void blobs.set(path, { ...blob, bytes: blob.bytes.subarray(1) });
+    case "reordered":
+      return void blobs.set(path, { ...blob, blocks: blob.blocks.toReversed() });
+  }
+}
+
+const HARMED = ["lied about", "lost", "replaced", "rewritten", "shortened"];
+
+/** A world in which each file is harmed so often, right after it was stored. */
+function harmful(times: number): World {
   const world = new World(1);
-  for (const path of ["lost", "replaced", "shortened", "rewritten", "good"])
-    world.source.put(path, pattern(path.length, 60));
+  for (const path of [...HARMED, "good"]) world.source.put(path, pattern(path.length, 60));
   world.source.put("reordered", LARGE);
-  const planted = new Set<string>();
+  const harmed = new Map<string, number>();
   world.destinationHook = ({ operation, when, path }) => {
-    if ((operation !== "write_whole" && operation !== "commit") || when !== "after" || planted.has(path))
-      return;
-    planted.add(path);
-    const blob = world.destination.blobs.get(path);
-    if (blob === undefined) return;
-    if (path === "lost") world.destination.blobs.delete(path);
-    if (path === "replaced") world.destination.plant(path, pattern(7, 60));
-    if (path === "rewritten") world.destination.plant(path, blob.bytes, blob.metadata);
-    if (path === "shortened") world.destination.blobs.set(path, { ...blob, bytes: blob.bytes.subarray(1) });
-    if (path === "reordered")
-      world.destination.blobs.set(path, { ...blob, blocks: blob.blocks.toReversed() });
+    if ((operation !== "write_whole" && operation !== "commit") || when !== "after") return;
+    const before = harmed.get(path) ?? 0;
+    harmed.set(path, before + 1);
+    if (before < times) harm(world, path);
   };
+  return world;
+}
+
+Deno.test("[E10] what the destination lost, changed or mixed up fails the proof, and no count falls", async () => {
+  const world = harmful(Infinity);
   const report = await world.end(world.start());
   assert.deepEqual(failureCodes(world), {
+    "lied about": "verification_failed",
     lost: "verification_failed",
     replaced: "verification_failed",
     shortened: "verification_failed",
-    rewritten: "verification_failed",
     reordered: "verification_failed",
   });
-  assert.equal(report?.totals.filesCompleted, 1);
-  assert.equal(report.totals.filesVerified, 1);
+  assert.equal(report?.totals.filesTotal, 7);
+  // The same content under the same name counts, whoever wrote it last: it was read.
+  assert.equal(report.totals.filesCompleted, 2);
+  assert.equal(report.totals.filesFailed, 5);
+  assert.equal(report.totals.filesVerified, 2);
+  assert.equal(report.totals.filesReadBack, 1);
+});
+
+Deno.test("[E30] (T25) what fails its proof is sent once more and proved again; what somebody else put there is left", async () => {
+  const world = harmful(1);
+  const report = await world.end(world.start());
+  assert.deepEqual(failureCodes(world), {
+    "lied about": "verification_failed",
+    replaced: "verification_failed",
+  });
+  assert.equal(report?.totals.filesVerified, 5);
+  assert.deepEqual(world.destination.blobs.get("replaced")?.bytes, pattern(7, 60));
+  assert.deepEqual(world.destination.blobs.get("lied about")?.bytes, pattern(7, 60));
+  for (const path of ["lost", "shortened", "rewritten"])
+    assert.deepEqual(world.destination.blobs.get(path)?.bytes, pattern(path.length, 60), path);
+  assert.deepEqual(world.destination.blobs.get("reordered")?.bytes, LARGE);
+  const sent = (path: string) => world.destination.accepted.filter((body) => body.path === path).length;
+  assert.deepEqual(
+    [...HARMED, "good", "reordered"].map((path) => [path, sent(path)]),
+    [
+      ["lied about", 1],
+      ["lost", 2],
+      ["replaced", 1],
+      ["rewritten", 1],
+      ["shortened", 2],
+      ["good", 1],
+      ["reordered", 14],
+    ],
+  );
+});
+
+Deno.test("[E30] (T25) whatever the job says of what it finds, its own damaged file is replaced", async () => {
+  for (const existing of ["skip_identical", "overwrite", "fail"] as const) {
+    const world = harmful(1);
+    await world.end(world.start({ existing }));
+    assert.deepEqual(world.destination.blobs.get("shortened")?.bytes, pattern(9, 60), existing);
+  }
+});
+
+Deno.test("[E30] (T25) killed at any point while it sends again, a run ends with all of it there", async () => {
+  let points = Infinity;
+  for (let at = 1; at <= points; at++) {
+    const world = new World(1);
+    world.source.put("lost", pattern(4, 60));
+    world.source.put("reordered", LARGE);
+    const harmed = new Set<string>();
+    world.destinationHook = ({ operation, when, path }) => {
+      if ((operation !== "write_whole" && operation !== "commit") || when !== "after") return;
+      if (!harmed.has(path)) harm(world, path);
+      harmed.add(path);
+    };
+    let passed = 0;
+    world.onPoint = () => {
+      if (++passed === at) world.kill();
+    };
+    const first = await world.end(world.start());
+    if (first !== null) points = 0;
+    const report = first ?? (await world.end(world.start()));
+    assert.equal(report?.totals.filesVerified, 2, `killed at ${at}: ${JSON.stringify(failureCodes(world))}`);
+    assert.deepEqual(world.destination.blobs.get("lost")?.bytes, pattern(4, 60), `killed at ${at}`);
+    assert.deepEqual(world.destination.blobs.get("reordered")?.bytes, LARGE, `killed at ${at}`);
+  }
+});
+
+Deno.test("[E30] (T25) a file that changed before it was sent again is counted as it is now", async () => {
+  const world = new World(1);
+  world.source.put("lost", pattern(4, 60));
+  world.destinationHook = ({ operation, when, path }) => {
+    if (operation !== "write_whole" || when !== "after" || world.destination.accepted.length > 1) return;
+    harm(world, path);
+    world.source.put(path, pattern(5, 80));
+  };
+  const run = world.start();
+  const report = await world.end(run);
+  assert.equal(run.progress().bytesInFlight, 0);
+  assert.deepEqual(world.destination.blobs.get("lost")?.bytes, pattern(5, 80));
+  assert.equal(report?.totals.filesVerified, 1);
+  assert.equal(report.totals.bytesCompleted, 80);
+  assert.equal(report.totals.bytesTotal, 80);
 });
 
 Deno.test("[E10] a listing that is older than the upload does not speak against it", async () => {
@@ -469,6 +572,32 @@ Deno.test("[E11] one file that never gets through fails alone while others succe
   assert.deepEqual(failureCodes(world), { f1: "destination_unreachable" });
   assert.equal(report?.outcome, "completed");
   assert.equal(tries, 8);
+});
+
+Deno.test("[E11] what the whole job needs is tried for half an hour while others succeed, and then the job says why", async () => {
+  for (const fails of [12, Infinity]) {
+    const world = new World(1);
+    for (let index = 0; index < 300; index++) world.source.put(`f${index}`, pattern(index, 50));
+    let tries = 0;
+    world.destinationHook = async ({ operation, when }, signal) => {
+      if (when !== "before") return;
+      if (operation === "write_whole") return await world.clock.sleep(30_000, signal);
+      // The listing that proves, in the middle of the uploads.
+      if (operation !== "page" || world.destination.accepted.length < 10 || ++tries > fails) return;
+      throw new TransferError({ scope: "job", code: "DESTINATION_UNREACHABLE" }, "Cannot list: a test", {
+        retry: { kind: "backoff", afterMs: null },
+      });
+    };
+    const begunMs = world.clock.monotonic();
+    const report = await world.end(world.start());
+    if (fails === Infinity) {
+      assert.equal(report?.error?.code, "DESTINATION_UNREACHABLE");
+      assert.ok(world.clock.monotonic() - begunMs >= JOB_CALL_MS_MAX);
+    } else {
+      assert.equal(report?.outcome, "completed");
+      assert.equal(report.totals.filesVerified, 300);
+    }
+  }
 });
 
 Deno.test("[E12] throttling closes one gate for all streams for as long as the service asks, and costs no file", async () => {

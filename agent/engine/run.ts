@@ -24,14 +24,14 @@ import type { Digests } from "../digests.ts";
 import type { Platform } from "../platform.ts";
 import { BufferPool } from "./buffers.ts";
 import { Changes } from "./changes.ts";
-import { cleanUp } from "./cleanup.ts";
+import { cleanUp, LEASE_LOOK_MS, LEASE_WAIT_MS_MAX } from "./cleanup.ts";
 import { Control, forEachOf, Stopped } from "./control.ts";
 import { Inventory } from "./existing.ts";
 import type { AccountGate, AccountGates } from "./gate.ts";
 import { Journal } from "./journal.ts";
 import { JournalError, JournalFull } from "./journal-file.ts";
 import { Line } from "./line.ts";
-import { LineLimit, type LineSettings } from "./line-limit.ts";
+import { LineLimit, type LineSettings, lineSettingsOf } from "./line-limit.ts";
 import { writeManifest } from "./manifest.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { makePlan, type Plan } from "./plan.ts";
@@ -55,6 +55,8 @@ export interface RunInput {
   readonly shared: SharedLimits;
   /** Whether source files of this job may be removed, as of now: somebody at this machine has a say in that. */
   readonly mayRemove: () => boolean;
+  /** Whether the agent holds its place, as of now. Without that nothing is removed, neither here nor there. */
+  readonly hasLease: () => boolean;
   /** The file of this epoch's journal; what it holds is continued. */
   readonly journalPath: string;
   /** Where the manifest is written, one JSON line per entry. */
@@ -168,7 +170,7 @@ class JournalledRun implements Run {
     this.#input = input;
     this.#journal = journal;
     this.#control = new Control(clock, journal.workedMs);
-    this.#limit = new LineLimit(input.shared.throttle, clock, input.config);
+    this.#limit = new LineLimit(input.shared.throttle, clock, lineSettingsOf(input.config));
     this.#line = new Line(clock, this.#limit);
     this.#phaseTold = journal.phaseTold;
     this.#failuresTold = journal.failuresTold;
@@ -333,7 +335,7 @@ class JournalledRun implements Run {
 
   /** The files that were moved leave the source, where the job and this machine say so. */
   async #removeSources(retry: Retry): Promise<void> {
-    const { config, source, destination, platform, jobId, mayRemove } = this.#input;
+    const { config, source, destination, platform, jobId, mayRemove, hasLease } = this.#input;
     const { deletion } = config.options;
     const quarantine = source.quarantine ?? null;
     if (deletion === null || quarantine === null) return;
@@ -350,8 +352,8 @@ class JournalledRun implements Run {
       journal,
       platform,
       plan,
-      proofPlan: new ProofPlan(config, plan, platform.checksum),
-      mayGoOn: () => !control.paused && !control.stopped.aborted,
+      proofPlan: this.#proofPlan(plan),
+      mayGoOn: () => !control.paused && !control.stopped.aborted && hasLease(),
       isAllowed: mayRemove,
     });
     const { removed, wouldRemove, purgedFiles, keptFiles, stays } = result;
@@ -376,6 +378,11 @@ class JournalledRun implements Run {
     const { largestBytes, blockBytes } = this.#journal;
     const memoryBytes = shared.memory.availableBytes;
     return makePlan(config.options, destination.limits, { largestBytes, memoryBytes, blockBytes });
+  }
+
+  #proofPlan(plan: Plan): ProofPlan {
+    const { config, platform } = this.#input;
+    return new ProofPlan(config, plan, { checksum: platform.checksum, firstPage: this.#journal.firstPage });
   }
 
   /** Agents of one site must not all come at once. */
@@ -404,14 +411,15 @@ class JournalledRun implements Run {
     const journal = this.#journal;
     const control = this.#control;
     let changes: Changes | null = null;
+    let known: ReadonlySet<string> = new Set();
     if (!journal.scan.done) {
       this.#enter("scanning");
       if (journal.pass === 1) this.#input.platform.prepareDigests();
       if (journal.pass > 1) {
-        const known = new Set(journal.failures(0, FAILURES_KEPT_MAX).map(({ path }) => path));
-        changes = new Changes({ destination, control, retry }, { known, from: journal.scan.cursor });
+        known = new Set(journal.failures(0, FAILURES_KEPT_MAX).map(({ path }) => path));
+        changes = new Changes({ destination, control, retry }, journal.scan.cursor);
       }
-      await scan({ config, source, destination, journal, control, changes });
+      await scan({ config, source, destination, journal, control, changes, known });
     }
     if (this.#phaseTold === "scanning") this.#enter("ready");
     this.#enter("running");
@@ -423,6 +431,8 @@ class JournalledRun implements Run {
     if (config.options.repetition?.vanished !== "remove" || vanished.length === 0) return;
     let removed = 0;
     await forEachOf(vanished, REQUESTS_BESIDE, async ({ path, etag, feeUntilMs = 0 }) => {
+      // What nobody removes now has vanished at the next pass, too.
+      if (!(await this.#leased())) return;
       try {
         await retry.call((signal) => destination.remove(path, etag, signal), {
           action: "remove",
@@ -437,6 +447,19 @@ class JournalledRun implements Run {
       }
     });
     platform.log("vanished_removed", { jobId, found: vanished.length, removed });
+  }
+
+  /** Waits for the lease; false when it is not to be had. Throws when the run was stopped. */
+  async #leased(): Promise<boolean> {
+    const { hasLease, platform } = this.#input;
+    const untilMs = platform.clock.monotonic() + LEASE_WAIT_MS_MAX;
+    while (!hasLease()) {
+      if (platform.clock.monotonic() >= untilMs) return false;
+      await this.#control.attempt(this.#control.stopped, (signal) =>
+        platform.clock.sleep(LEASE_LOOK_MS, signal),
+      );
+    }
+    return true;
   }
 
   async #transfer(retry: Retry): Promise<void> {
@@ -466,11 +489,11 @@ class JournalledRun implements Run {
     const takeInventory = () => new Inventory({ destination, control, retry }, journal.pendingFiles);
     const buffers = new BufferPool(digests.buffers);
     const common = { destination, journal, control, retry, plan, digests, buffers, line };
-    const proofPlan = new ProofPlan(config, plan, platform.checksum);
+    const proofPlan = this.#proofPlan(plan);
     const bodiesMax = () => shared.throttle.bodiesMax;
     const uploader = new Uploader({ ...common, config, source, platform, proofPlan, bodiesMax });
     this.#uploader = uploader;
-    const verifier = config.options.verify ? new Verifier({ ...common, clock, proofPlan }) : null;
+    const verifier = config.options.verify ? new Verifier({ ...common, clock, proofPlan, uploader }) : null;
     const onBegin = (path: string) => (this.#currentPath = path);
     const onLocked = (untilMs: number | null) => (this.#lockedUntilMs = untilMs);
     await transfer({ ...common, clock, source, takeInventory, uploader, verifier, onBegin, onLocked });

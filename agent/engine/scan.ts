@@ -18,19 +18,23 @@ export interface ScanInput {
   readonly control: Control;
   /** Of a further pass: only what is news is noted. Null = everything is. */
   readonly changes: Changes | null;
+  /** Paths of failures that an earlier pass has counted. */
+  readonly known: ReadonlySet<string>;
 }
 
 /** Returns when the source is listed whole, durably. Throws a job-wide `TransferError` when its root is unusable. */
 export async function scan(input: ScanInput): Promise<void> {
-  const { journal, control, source, changes } = input;
+  const { journal, control, source, changes, known } = input;
   const { cursor, done } = journal.scan;
   if (done) return;
   const filter = compileFilter(input.config.options.filters);
   for await (const page of source.list({ cursor, signal: control.stopped })) {
     const listed = changes === null ? page.items : await changes.newsIn(page.items);
     const judged = listed.map((item) => judge(item, filter, input.destination));
-    // A further pass has counted before what it leaves out.
-    const items = changes === null ? judged : judged.filter((item) => item.kind !== "filtered");
+    // A further pass has counted before what it leaves out, and what can never be moved.
+    const isCounted = (item: Scanned) =>
+      item.kind === "filtered" || (item.kind === "failed" && known.has(item.path));
+    const items = changes === null ? judged : judged.filter((item) => !isCounted(item));
     if (page.cursor === null) await changes?.end();
     journal.addPage(items, page.cursor);
     const room = journal.room();

@@ -95,6 +95,20 @@ Deno.test("[N3] what the source has no more stays at the destination, unless the
   }
 });
 
+Deno.test("[N3] without a lease nothing is removed at the destination until there is one again", async () => {
+  const world = new World(1);
+  for (const path of ["a", "gone", "z"]) world.source.put(path, pattern(path.length, 20), 1_000);
+  const run = start(world, { vanished: "remove" });
+  await passEnds(world, run);
+  world.source.remove("gone");
+  world.hasLease = false;
+  for (let minute = 0; minute < 120; minute++) await world.clock.advance(MINUTE_MS);
+  assert.ok(world.destination.blobs.has("gone"));
+  world.hasLease = true;
+  await finish(world, run);
+  assert.ok(!world.destination.blobs.has("gone"));
+});
+
 Deno.test("[N4] what could not be listed, lies behind a link now, or was written by others, has not vanished", async () => {
   const world = new World(1);
   for (const path of ["closed/1", "closed/2/3", "closed-not", "link/1", "z"])
@@ -183,6 +197,48 @@ Deno.test("[N6] a failure of the listing counts once, however many passes meet i
   await nextPass(world, run);
   await nextPass(world, run);
   assert.equal((await finish(world, run)).totals.filesFailed, 2);
+});
+
+Deno.test("[N6] a file that the destination can never hold counts once, however many passes meet it", async () => {
+  const world = new World(1);
+  world.source.put("a", pattern(1, 20));
+  world.source.put("b\u0001", pattern(2, 20));
+  const run = start(world);
+  await passEnds(world, run);
+  assert.equal(run.progress().totals.filesFailed, 1);
+  await nextPass(world, run);
+  await nextPass(world, run);
+  const { filesFailed, filesTotal } = (await finish(world, run)).totals;
+  assert.deepEqual([filesFailed, filesTotal], [1, 2]);
+});
+
+Deno.test("[N9] the manifest names what every pass moved, in the order of the passes, also after a restart", async () => {
+  const world = new World(1);
+  for (let index = 0; index < 5; index++) world.source.put(`f${index}`, pattern(index, 20), 1_000);
+  const again = () => world.start({ repetition: REPETITION, readbackPercent: 1 });
+  let run = again();
+  await passEnds(world, run);
+  world.source.put("f2", pattern(9, 30), 2_000);
+  world.source.put("new", pattern(8, 3 * BLOCK_BYTES), 2_000);
+  await nextPass(world, run);
+  await nextPass(world, run);
+  world.kill();
+  run = again();
+  const report = await finish(world, run);
+  const rows = world.manifest();
+  assert.deepEqual(
+    rows.map(({ path, sizeBytes, outcome }) => [path, sizeBytes, outcome]),
+    [
+      ...["f0", "f1", "f2", "f3", "f4"].map((path) => [path, 20, "completed"]),
+      ["f2", 30, "completed"],
+      ["new", 3 * BLOCK_BYTES, "completed"],
+    ],
+  );
+  assert.equal(report.manifest?.rows, report.totals.filesTotal);
+  // The first of each pass is read back, however few are asked for.
+  assert.deepEqual([rows[0]?.["proof"], rows[5]?.["proof"]], ["readback", "readback"]);
+  for (const [path, { bytes }] of world.source.files)
+    assert.equal(rows.findLast((row) => row["path"] === path)?.["sha256"], digest("sha256", bytes).toHex());
 });
 
 Deno.test("[N7] passes come at jittered distances, and a finish ends the wait at once", async () => {

@@ -64,6 +64,8 @@ export interface Work {
   readonly before: Held | null;
   /** What is there now. */
   readonly now: Held | null;
+  /** What is there is ours and damaged: it is replaced, whatever the job says of what it finds. */
+  readonly isDamaged?: true;
 }
 
 /** What is to be stored: what was read, and where it goes. */
@@ -122,6 +124,11 @@ export class Uploader {
         );
       }
     }
+  }
+
+  /** Replaces what failed its proof with what the source holds. */
+  sendAgain(work: Work): Promise<Moved> {
+    return this.move({ ...work, isDamaged: true }, null);
   }
 
   async #moveOnce(work: Work, reads: number): Promise<Moved> {
@@ -353,6 +360,11 @@ export class Uploader {
   }
 
   #judge(entry: Entry, work: Work): Decision {
+    if (work.isDamaged === true) {
+      const condition: Condition =
+        work.now === null ? { kind: "absent" } : { kind: "matches", etag: work.now.etag };
+      return { kind: "write", condition, past: null };
+    }
     return judgeHeld(entry, work, this.#input.config.options);
   }
 

@@ -7,6 +7,8 @@
  * looks at what comes next early, now and then, so that `completed` moves while the job runs. What the sweep has
  * missed (an entry under another name, a service that orders names in another way) is asked about one by one at the end.
  *
+ * What fails its proof is sent once more, as long as nobody else has written there, and proved again.
+ *
  * Entries that are chosen for it are also read back and hashed; and what is to lie in a tier from which it could not be
  * read goes there last, after its proof.
  *
@@ -17,7 +19,7 @@ import type { Digests } from "../digests.ts";
 import type { Clock } from "../platform.ts";
 import type { BufferPool } from "./buffers.ts";
 import { type Control, forEachOf } from "./control.ts";
-import { find, FINDS_AT_ONCE, isElsewhere, ListingWalk } from "./existing.ts";
+import { destinationExists, find, FINDS_AT_ONCE, isElsewhere, ListingWalk } from "./existing.ts";
 import type { Journal } from "./journal.ts";
 import type { Line } from "./line.ts";
 import type { Outcome, Page } from "./page.ts";
@@ -25,7 +27,7 @@ import type { Plan } from "./plan.ts";
 import { compareBlocks } from "./proof.ts";
 import type { ProofPlan } from "./proof-plan.ts";
 import type { Retry } from "./retry.ts";
-import { failureOf } from "./upload.ts";
+import { failureOf, type Uploader } from "./upload.ts";
 
 export const LOOK_MS = 2_000;
 const LOOK_MS_MAX = 30_000;
@@ -33,6 +35,8 @@ const LOOK_MS_MAX = 30_000;
 const LOOK_COST_FACTOR = 10;
 /** The page of the listing on which a sweep stops is asked for again by the next one, so they should not be too short. */
 export const SWEEP_FILES = 20_000;
+/** When so many had to be sent again, the trouble is not one file's. */
+export const SENT_AGAIN_MAX = 10_000;
 
 export interface VerifyInput {
   readonly destination: Destination;
@@ -45,6 +49,7 @@ export interface VerifyInput {
   readonly buffers: BufferPool;
   readonly line: Line;
   readonly proofPlan: ProofPlan;
+  readonly uploader: Pick<Uploader, "sendAgain">;
 }
 
 /** How far the uploads are. */
@@ -62,6 +67,8 @@ export class Verifier {
   readonly #walk: ListingWalk;
   /** Entries of the pages before this one were sent when the walk's page of the listing was made. */
   #asOf = 0;
+  /** Entries that were sent again since the program started, by page and index. */
+  readonly #sentAgain = new Set<string>();
 
   constructor(input: VerifyInput) {
     this.#input = input;
@@ -95,8 +102,8 @@ export class Verifier {
     if (outcome?.state !== "uploaded") return;
     const held = await find(this.#input, outcome.as ?? page.path(index));
     // The sweep may have been quicker.
-    if (page.outcome(index) === outcome)
-      this.#input.journal.settle(page, index, await this.#judge(page, index, outcome, held));
+    if (page.outcome(index) !== outcome) return;
+    await this.#settle(page, index, outcome, await this.#judge(page, index, outcome, held));
   }
 
   /** False when the uploads ended first. */
@@ -197,9 +204,9 @@ export class Verifier {
       return;
     }
     proofs.push(
-      this.#proveFurther(page, index, outcome).then((proved) => {
-        if (page.outcome(index) === outcome) this.#input.journal.settle(page, index, proved);
-      }),
+      this.#proveFurther(page, index, outcome, "as_planned").then((proved) =>
+        this.#settle(page, index, outcome, proved),
+      ),
     );
   }
 
@@ -222,14 +229,43 @@ export class Verifier {
     }
   }
 
+  async #settle(page: Page, index: number, outcome: Uploaded, proved: Outcome): Promise<void> {
+    if (page.outcome(index) !== outcome) return;
+    if (proved.state === "failed" && proved.code === "verification_failed")
+      return await this.#sendAgain(page, index, outcome, proved);
+    this.#input.journal.settle(page, index, proved);
+  }
+
+  /** Once: what was damaged by chance arrives the second time, and what fails twice is told as failed. */
+  async #sendAgain(page: Page, index: number, outcome: Uploaded, failed: Outcome): Promise<void> {
+    const { journal, uploader } = this.#input;
+    const key = `${page.number} ${index}`;
+    // Sweep and upload may have asked about it at the same time: who came first goes on.
+    if (this.#sentAgain.has(key)) return;
+    const now = await find(this.#input, page.path(index));
+    // What somebody else has put there is not ours to replace.
+    const isOurs = outcome.as === null && (now === null || now.etag === outcome.etag);
+    if (!isOurs || this.#sentAgain.size >= SENT_AGAIN_MAX) return journal.settle(page, index, failed);
+    if (this.#sentAgain.has(key)) return;
+    this.#sentAgain.add(key);
+    const { outcome: again, sentBytes } = await uploader.sendAgain({ page, index, before: now, now });
+    journal.settle(page, index, again, sentBytes);
+    if (again.state !== "uploaded") return;
+    const held = await find(this.#input, again.as ?? page.path(index));
+    journal.settle(page, index, await this.#judge(page, index, again, held));
+  }
+
   // --- the proof of one entry --------------------------------------------------------------------------------------
 
   async #judge(page: Page, index: number, outcome: Uploaded, held: Held | null): Promise<Outcome> {
+    // Written again with what names the same content, by us before a crash, or by somebody else: only reading tells.
+    if (held !== null && isWrittenAgain(page, index, outcome, held))
+      return await this.#proveFurther(page, index, { ...outcome, etag: held.etag }, "by_reading");
     const mismatch = mismatchOf(page, index, outcome, held);
     if (held === null || mismatch !== null)
       return unconfirmed(page.path(index), mismatch ?? "the destination does not hold it");
     if (!this.#needsMore(page, index, held)) return { ...outcome, state: "completed", proof: "chain" };
-    return await this.#proveFurther(page, index, outcome);
+    return await this.#proveFurther(page, index, outcome, "as_planned");
   }
 
   #needsMore(page: Page, index: number, held: Held): boolean {
@@ -243,15 +279,23 @@ export class Verifier {
     );
   }
 
-  async #proveFurther(page: Page, index: number, outcome: Uploaded): Promise<Outcome> {
+  async #proveFurther(
+    page: Page,
+    index: number,
+    outcome: Uploaded,
+    how: "as_planned" | "by_reading",
+  ): Promise<Outcome> {
     try {
       const blocks = page.sizeBytes(index) > this.#input.plan.wholeBytesMax;
       const found = blocks ? await this.#checkBlocks(page, index, outcome) : "ours";
       if (found !== "ours" && found !== "foreign") return unconfirmed(page.path(index), found.mismatch);
       // Blocks of somebody else's with the same result: only reading tells.
-      const readBack = found === "foreign" || this.#input.proofPlan.isReadBack(page, index);
+      const readBack =
+        found === "foreign" || how === "by_reading" || this.#input.proofPlan.isReadBack(page, index);
       if (readBack) {
         const mismatch = await this.#readBack(page, index, outcome);
+        if (mismatch !== null && found === "foreign")
+          return failureOf(destinationExists(page.path(index)), page.path(index));
         if (mismatch !== null) return unconfirmed(page.path(index), mismatch);
       }
       await this.#moveToTier(page, index, outcome);
@@ -329,6 +373,11 @@ export class Verifier {
 
 function unconfirmed(path: string, mismatch: string): Outcome {
   return { state: "failed", code: "verification_failed", message: `Cannot confirm "${path}": ${mismatch}` };
+}
+
+function isWrittenAgain(page: Page, index: number, outcome: Uploaded, held: Held): boolean {
+  if (held.etag === outcome.etag || held.archived) return false;
+  return held.sha256 === outcome.sha256 && held.sizeBytes === page.sizeBytes(index);
 }
 
 function mismatchOf(page: Page, index: number, outcome: Uploaded, held: Held | null): string | null {

@@ -60,6 +60,7 @@ export class World {
   readonly files = new Map<string, Uint8Array>();
   /** Whether this machine lets source files be removed. */
   mayRemove = true;
+  hasLease = true;
   /** While set, nothing can be written. */
   diskIsFull = false;
   /** Called wherever a run touches the world; may call `kill`. */
@@ -93,6 +94,7 @@ export class World {
       platform,
       shared: virtualShared(platform.clock),
       mayRemove: () => this.mayRemove,
+      hasLease: () => this.hasLease,
       journalPath: "journal",
       manifestPath: "manifest",
       tell: (event) => {

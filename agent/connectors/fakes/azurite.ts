@@ -63,6 +63,37 @@ export class Azurite {
     return await response.bytes();
   }
 
+  /** As somebody else than the agent would. */
+  async upload(container: string, name: string, bytes: Uint8Array): Promise<void> {
+    await this.#change("PUT", container, name, bytes.slice());
+  }
+
+  async remove(container: string, name: string): Promise<void> {
+    await this.#change("DELETE", container, name, null);
+  }
+
+  async #change(
+    method: "PUT" | "DELETE",
+    container: string,
+    name: string,
+    body: Uint8Array<ArrayBuffer> | null,
+  ): Promise<void> {
+    const path = name.split("/").map(encodeURIComponent).join("/");
+    const response = await fetch(
+      `${this.containerUrl(container)}/${path}?${containerSas(container, 10, "rcwd")}`,
+      {
+        method,
+        body,
+        headers: {
+          "x-ms-version": "2022-11-02",
+          ...(body === null ? {} : { "x-ms-blob-type": "BlockBlob" }),
+        },
+      },
+    );
+    await response.body?.cancel();
+    if (!response.ok) throw new Error(`Cannot change "${name}": ${response.status}`);
+  }
+
   grant(container: string, options: { readonly minutes: number } = { minutes: 60 }): Grant {
     return {
       kind: "azure_blob",
@@ -72,6 +103,11 @@ export class Azurite {
       expiresAt: new Date(Date.now() + options.minutes * MINUTE_MS).toISOString(),
       renewAt: new Date(Date.now() + (options.minutes * MINUTE_MS) / 2).toISOString(),
     };
+  }
+
+  /** As a person makes one in the portal. */
+  sas(container: string, permissions: string, minutes = 60): string {
+    return containerSas(container, minutes, permissions);
   }
 
   grants(container: string): GrantProvider {
@@ -91,9 +127,9 @@ async function readOrigin(stdout: ReadableStream<Uint8Array>): Promise<string> {
   throw new Error(`Azurite did not start: ${said}`);
 }
 
-/** Read, create, write, list; not delete. 16 lines of version 2022-11-02. */
-function containerSas(container: string, minutes: number): string {
-  const [permissions, start, end, version] = ["rcwl", sasTime(-15), sasTime(minutes), "2022-11-02"];
+/** By default read, create, write, list; not delete. 16 lines of version 2022-11-02. */
+function containerSas(container: string, minutes: number, permissions = "rcwl"): string {
+  const [start, end, version] = [sasTime(Math.min(-15, minutes - 15)), sasTime(minutes), "2022-11-02"];
   const lines = [
     permissions,
     start,
