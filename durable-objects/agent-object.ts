@@ -5,14 +5,35 @@
  * the next one in. Every method that is not private can be called through the binding, so each checks the organization.
  */
 import { DurableObject } from "cloudflare:workers";
-import { HEARTBEAT, HEARTBEAT_ANSWER, SUBPROTOCOL, type Desired } from "../schema/protocol.ts";
+import {
+  CLOSE,
+  HEARTBEAT,
+  HEARTBEAT_ANSWER,
+  SUBPROTOCOL,
+  type Desired,
+  type SyncRequest,
+} from "../schema/protocol.ts";
 import { LIVE_CLOSE, LIVE_SOCKET_MS_MAX, type LiveMessage } from "../schema/live.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
-import { Hub, type AgentSocket, type AgentSocketState, type Authority } from "./hub.ts";
+import {
+  Hub,
+  SOCKET_LIMITS,
+  type AgentSocket,
+  type AgentSocketState,
+  type Authority,
+  type SpareKey,
+} from "./hub.ts";
 import { jobRecord } from "./job-record.ts";
 import type { ViewerSocket } from "./live-view.ts";
+import { PolledLine, PolledLines, type LineEnd } from "./polled-lines.ts";
 import type { OrganizationFeed } from "./organization-feed.ts";
-import { JOB_HEADER, KEY_HASH_HEADER, ORG_HEADER } from "./socket-headers.ts";
+import {
+  JOB_HEADER,
+  KEY_HASH_HEADER,
+  ORG_HEADER,
+  SPARE_KEY_HASH_HEADER,
+  SPARE_KEY_HEADER,
+} from "./socket-headers.ts";
 import { hubStore } from "./storage.ts";
 import {
   checkSockets,
@@ -33,15 +54,30 @@ interface ViewerState extends ViewerSession {
   readonly untilMs: number;
 }
 
+/** A request of the long poll from an agent whose key the Worker has checked. */
+export interface SyncCall extends Pick<SyncRequest, "line" | "frame" | "received" | "close"> {
+  readonly keyHash: string;
+  /** With the frame that opens a line. */
+  readonly spareKey: SpareKey | null;
+}
+
+export interface SyncReply {
+  /** Frames as texts, in order. */
+  readonly frames: readonly string[];
+  readonly closed: LineEnd | null;
+}
+
 const VIEWERS_MAX = 1_000;
 
 export class AgentObject extends DurableObject<AgentObjectEnv> {
   readonly #hub: Hub;
+  readonly #lines: PolledLines;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(context: DurableObjectState, env: AgentObjectEnv) {
     super(context, env);
     context.setWebSocketAutoResponse(new WebSocketRequestResponsePair(HEARTBEAT, HEARTBEAT_ANSWER));
+    this.#lines = new PolledLines(context.storage.sql);
     this.#hub = new Hub({
       store: hubStore(context.storage.sql),
       record: ({ orgId, agentId }) => jobRecord(scopedDb(env.DB, orgId), agentId),
@@ -66,6 +102,10 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     await this.#inTurn(async () => this.#hub.approve(orgId));
   }
 
+  async unlock(orgId: string): Promise<void> {
+    await this.#inTurn(async () => this.#hub.unlock(orgId));
+  }
+
   /** Closes the live sockets of sessions that ended. */
   async endSessions(orgId: string, sessionIds: readonly string[]): Promise<void> {
     const viewers = this.#viewerSockets();
@@ -77,12 +117,17 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     await this.#inTurn(() => this.#hub.setDesired(orgId, desired));
   }
 
-  async release(orgId: string, desired: Desired): Promise<void> {
-    await this.#inTurn(async () => this.#hub.release(orgId, desired));
+  async release(orgId: string, desired: Desired): Promise<number | null> {
+    return await this.#inTurn(async () => this.#hub.release(orgId, desired));
   }
 
   async revoke(orgId: string): Promise<void> {
-    await this.#inTurn(async () => this.#hub.revoke(orgId));
+    await this.#inTurn(async () => {
+      const line = this.#lines.open();
+      this.#hub.revoke(orgId);
+      // A line has no event of its own when it is closed.
+      if (line !== null && line.closed !== null) await this.#hub.disconnected(false);
+    });
   }
 
   async checkPresence(orgId: string): Promise<void> {
@@ -93,11 +138,27 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     this.#hub.watch(orgId);
   }
 
+  /** What came over the long poll is taken, and what waits there is answered, at once: whoever waits does so elsewhere. */
+  async sync(call: SyncCall): Promise<SyncReply> {
+    return await this.#inTurn(async () => {
+      const line = this.#lines.find(call.line) ?? this.#beginLine(call);
+      if (!(line instanceof PolledLine)) return { frames: [], closed: line };
+      const wasOpen = line.closed === null;
+      line.heard(Date.now(), call.received);
+      if (call.frame !== null) await this.#takeFrame(line, call.frame);
+      if (call.close !== null) line.close(call.close, "closed by the agent");
+      if (wasOpen && line.closed !== null) await this.#hub.disconnected(line.closed.code === 1000);
+      return { frames: line.waiting.map(({ text }) => text), closed: line.closed };
+    });
+  }
+
   /** An upgrade, from an agent (with the hash of its key) or from a dashboard (with organization and job). */
   override async fetch(request: Request): Promise<Response> {
     const keyHash = request.headers.get(KEY_HASH_HEADER);
     return await this.#inTurn(async () =>
-      keyHash === null ? await this.#connectViewer(request) : this.#connectAgent(keyHash),
+      keyHash === null
+        ? await this.#connectViewer(request)
+        : this.#connectAgent(keyHash, spareKeyOf(request)),
     );
   }
 
@@ -132,15 +193,39 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     await this.#inTurn(() => this.#hub.alarm());
   }
 
-  #connectAgent(keyHash: string): Response {
+  #beginLine({ line: name, frame, keyHash, spareKey }: SyncCall): PolledLine | LineEnd {
+    // Not known any more, or never: the agent begins another one.
+    if (frame === null || frame.n !== 1 || frame.s !== 0) return { code: 1011, reason: "unknown line" };
+    const authority = this.#hub.authorize(keyHash);
+    if (authority?.locked === true) return { code: CLOSE.locked, reason: "locked" };
+    if (authority === null || authority.pending === true) return { code: CLOSE.badKey, reason: "bad key" };
+    const older = this.#agentSockets();
+    const line = this.#lines.begin(name, Date.now());
+    this.#hub.connected(line, older, { keyHash, spareKey });
+    return line;
+  }
+
+  async #takeFrame(line: PolledLine, frame: NonNullable<SyncCall["frame"]>): Promise<void> {
+    // Taken before, and its answer was lost.
+    if (line.closed !== null || frame.n <= line.state.received) return;
+    try {
+      await this.#hub.frame(line, JSON.stringify(frame));
+    } catch (error) {
+      console.error(JSON.stringify({ event: "frame_failed", reason: String(error) }));
+      line.close(1011, "could not be stored");
+    }
+  }
+
+  #connectAgent(keyHash: string, spareKey: SpareKey | null): Response {
     // Asked again in here, where nothing can have changed in between.
     const authority = this.#hub.authorize(keyHash);
     if (authority === null) return new Response("Unauthorized", { status: 401 });
     if (authority.pending === true) return new Response("Waits for approval", { status: 403 });
+    if (authority.locked === true) return new Response("Locked", { status: 423 });
     const older = this.#agentSockets();
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, ["agent"]);
-    this.#hub.connected(this.#agentSocket(server), older);
+    this.#hub.connected(this.#agentSocket(server), older, { keyHash, spareKey });
     return new Response(null, {
       status: 101,
       webSocket: client,
@@ -183,15 +268,18 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   #agentSockets(): AgentSocket[] {
-    return this.ctx
+    const sockets = this.ctx
       .getWebSockets("agent")
       .filter(isOpen)
       .map((socket) => this.#agentSocket(socket));
+    const line = this.#lines.open();
+    return line === null ? sockets : [...sockets, line];
   }
 
   #agentSocket(socket: WebSocket): AgentSocket {
     const answeredAt = () => this.ctx.getWebSocketAutoResponseTimestamp(socket);
     return {
+      limits: SOCKET_LIMITS,
       get state() {
         return socket.deserializeAttachment() as AgentSocketState;
       },
@@ -226,10 +314,15 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
-    const result = this.#turn.then(act);
+    const result = this.#turn.then(act).finally(() => this.#lines.save());
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+function spareKeyOf({ headers }: Request): SpareKey | null {
+  const [key, keyHash] = [headers.get(SPARE_KEY_HEADER), headers.get(SPARE_KEY_HASH_HEADER)];
+  return key === null || keyHash === null ? null : { key, keyHash };
 }
 
 function viewerSocket(socket: WebSocket): ViewerSocket {

@@ -80,7 +80,7 @@ export function jobStarting(db: ScopedDb, { jobId, epoch, agentId }: OfJob, atMs
 export function jobEnding(
   db: ScopedDb,
   { jobId, epoch, agentId }: OfJob,
-  { outcome, ...end }: ReportedEnd & { readonly outcome: JobReport["outcome"] },
+  { outcome, totals, activeMs, verification, error }: JobReport,
   atMs: number,
 ): Write {
   const isOpen = ofJob(
@@ -90,6 +90,7 @@ export function jobEnding(
   );
   const what = { jobId, epoch, atMs };
   if (outcome === "cancelled") return tell(db, { type: "job.cancelled", ...what, actorId: null }, isOpen);
+  const end = { totals, activeMs, verification, error };
   return tell(db, { type: `job.${outcome}`, ...what, end }, isOpen);
 }
 

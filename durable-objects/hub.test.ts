@@ -13,7 +13,7 @@ import {
   type Progress,
   type Result,
 } from "../schema/protocol.ts";
-import { CONFIRM_LIMIT_MS, OFFLINE_AFTER_MS } from "./hub.ts";
+import { LEASE_SURELY_OVER_MS, OFFLINE_AFTER_MS, SOCKET_LIMITS } from "./hub.ts";
 import { PROGRESS_ROW_MS } from "./job-record.ts";
 import {
   AGENT,
@@ -187,7 +187,7 @@ describe("desired states", () => {
     await socket.say(applied(pause));
     await world.hub.setDesired(ORG, pause);
     expect(world.alarmMs).toBeNull();
-    await world.pass(10 * CONFIRM_LIMIT_MS);
+    await world.pass(10 * SOCKET_LIMITS.confirmMs);
     expect(socket.closed).toBeNull();
   });
 
@@ -214,7 +214,7 @@ describe("desired states", () => {
     const desired = world.addJob(JOB);
     const socket = await welcomed(world);
     await world.hub.setDesired(ORG, desired);
-    await world.pass(CONFIRM_LIMIT_MS - 1);
+    await world.pass(SOCKET_LIMITS.confirmMs - 1);
     expect(socket.closed).toBeNull();
     await world.pass(1);
     expect(socket.closed).toBe(1011);
@@ -530,7 +530,7 @@ describe("events", () => {
     const { world, socket } = await running();
     await world.hub.setDesired(ORG, world.steer(JOB, "pause"));
     await socket.say(result(2));
-    await world.pass(10 * CONFIRM_LIMIT_MS);
+    await world.pass(10 * SOCKET_LIMITS.confirmMs);
     expect(socket.closed).toBeNull();
     expect(world.alarmMs).toBeNull();
   });
@@ -824,11 +824,130 @@ describe("sessions", () => {
     },
   );
 
-  test("[L5] an agent that also speaks a newer version is welcome", async () => {
-    const world = new MemoryWorld();
+  test("[L19] an agent that also speaks newer versions is welcome in the newest of ours", async () => {
+    const world = new MemoryWorld({ min: 3, max: 5 });
     const socket = world.connect();
-    await socket.hello({}, { protocolMin: 1, protocolMax: 9 });
-    expect(socket.heard("welcome")).toHaveLength(1);
+    await socket.hello({}, { protocolMin: 4, protocolMax: 9 });
+    expect(socket.heard("welcome")).toMatchObject([{ protocol: 5 }]);
+  });
+
+  describe("a hub of version N serves N, N-1 and N-2", () => {
+    const N = 5;
+    const OURS = { min: N - 2, max: N };
+
+    test.each([
+      ["N", N],
+      ["N-1", N - 1],
+      ["N-2", N - 2],
+    ])("[L19] an agent of version %s works in its own version", async (_, version) => {
+      const world = new MemoryWorld(OURS);
+      const desired = world.addJob(JOB);
+      const socket = world.connect();
+      await socket.hello({}, { protocolMin: Math.max(1, version - 2), protocolMax: version });
+      expect(socket.heard("welcome")).toMatchObject([{ protocol: version }]);
+      await world.hub.setDesired(ORG, desired);
+      await socket.say(applied(desired), phase(1, "running"));
+      expect(lastAck(socket)).toBe(1);
+      // Also when the object has slept in between.
+      world.evict();
+      await socket.say(phase(2, "paused"));
+      expect(lastAck(socket)).toBe(2);
+      expect(new Set(socket.versions)).toEqual(new Set([version]));
+    });
+
+    test.each([
+      ["N-3", { min: 1, max: N - 3 }, "the agent versions 1 to 2"],
+      ["N+1 alone", { min: N + 1, max: N + 1 }, "the agent version 6"],
+    ])("[L19] an agent of version %s is told so and closed with 4426", async (_, theirs, words) => {
+      const world = new MemoryWorld(OURS);
+      const socket = world.connect();
+      await socket.hello({}, { protocolMin: theirs.min, protocolMax: theirs.max });
+      expect(socket.heard("error")[0]).toMatchObject({ code: "UPGRADE_NEEDED" });
+      expect(socket.heard("error")[0]?.message).toContain(words);
+      expect(socket.closed).toBe(CLOSE.upgradeNeeded);
+      expect(socket.closedReason).toContain("the control plane speaks versions 3 to 5 of the protocol");
+      expect(new TextEncoder().encode(socket.closedReason).length).toBeLessThanOrEqual(123);
+      expect(world.writes).toEqual([]);
+      expect(world.sessionRow.epoch).toBe(0);
+    });
+
+    test("[L19] an agent of version N+1 that still speaks N works in N", async () => {
+      const world = new MemoryWorld(OURS);
+      const socket = world.connect();
+      await socket.hello({}, { protocolMin: N - 1, protocolMax: N + 1 });
+      expect(socket.heard("welcome")).toMatchObject([{ protocol: N }]);
+      expect(world.agentStatus).toBe("online");
+    });
+
+    test("[L19] a hello of another time is refused in words, whatever else is in it", async () => {
+      const world = new MemoryWorld(OURS);
+      const socket = world.connect();
+      const hello = { type: "hello", protocolMin: 8, protocolMax: 9, agentVersion: { major: 2 } };
+      await socket.raw(JSON.stringify({ v: 8, s: 0, n: 1, m: [hello], next: true }));
+      expect(socket.closed).toBe(CLOSE.upgradeNeeded);
+    });
+
+    test("[L19] after the welcome, frames of any other version close the socket", async () => {
+      const world = new MemoryWorld(OURS);
+      const socket = world.connect();
+      await socket.hello({}, { protocolMin: N - 1, protocolMax: N - 1 });
+      socket.version = N;
+      await socket.say({ type: "ready" });
+      expect(socket.closed).toBe(CLOSE.protocol);
+    });
+  });
+
+  test("[J26] what is released is surely stopped at once where it was never wanted or nobody ever connected", async () => {
+    const world = new MemoryWorld();
+    const desired = world.addJob(JOB);
+    const cancel = { ...desired, rev: 2, state: "cancel" } as const;
+    expect(world.hub.release(ORG, cancel)).toBeNull();
+    await world.hub.setDesired(ORG, desired);
+    expect(world.hub.release(ORG, cancel)).toBeNull();
+  });
+
+  test("[J26] an agent that is there may be at work as long as its lease, until it confirms", async () => {
+    const { world, socket } = await running();
+    const cancel = { ...world.steer(JOB, "cancel"), rev: 2 };
+    const row = world.row(JOB);
+    row.live = { ...row.live, epoch: 2 };
+    row.isHeld = true;
+    expect(world.hub.release(ORG, cancel)).toBe(world.nowMs + LEASE_SURELY_OVER_MS);
+    expect(socket.heard("desired").at(-1)).toMatchObject({ epoch: 1, rev: 2, state: "cancel" });
+    expect(row.isHeld).toBe(true);
+    await socket.say(applied(cancel));
+    expect(row.isHeld).toBe(false);
+    expect(world.hub.release(ORG, cancel)).toBeNull();
+  });
+
+  test.each([
+    ["just went away", "broken", 1_000],
+    ["counts as offline", "broken", OFFLINE_AFTER_MS],
+    ["said good-bye", "clean", 1_000],
+  ] as const)("[J26] of an agent that %s the lease is waited for as well", async (_, how, awayMs) => {
+    const { world, socket } = await running();
+    const cancel = { ...world.steer(JOB, "cancel"), rev: 2 };
+    await socket.leave(how);
+    await world.pass(awayMs);
+    expect(world.hub.release(ORG, cancel)).toBe(world.nowMs + LEASE_SURELY_OVER_MS);
+    // Back before that, it hears of it with its welcome, in which it gets a lease again.
+    const back = await welcomed(world, { [JOB]: [1, 1] });
+    expect(back.heard("welcome")[0]?.desired).toMatchObject([{ jobId: JOB, rev: 2, state: "cancel" }]);
+  });
+
+  test("[J26] what is to stop stands first in a welcome that cannot hold everything", async () => {
+    const world = new MemoryWorld();
+    const wide = { ...CONFIG, name: "x".repeat(20_000) };
+    const ids = Array.from(
+      { length: 5 },
+      (_, index) => `job_01kaqt5n8v3m9w2x7c4d6e8f${String(index).padStart(2, "0")}`,
+    );
+    for (const id of ids) await world.hub.setDesired(ORG, world.addJob(id, wide));
+    const [, , , , last = ""] = ids;
+    await world.hub.setDesired(ORG, { ...world.steer(last, "cancel"), config: wide });
+    const socket = await welcomed(world);
+    expect(socket.heard("welcome")[0]?.desired.length).toBeLessThan(5);
+    expect(socket.heard("welcome")[0]?.desired[0]).toMatchObject({ jobId: last, state: "cancel" });
   });
 
   test("[L5] who does not say hello in time is closed with 4408, and the agent is offline", async () => {
@@ -958,7 +1077,7 @@ describe("presence", () => {
     const world = new MemoryWorld();
     const socket = await welcomed(world);
     await world.hub.setDesired(ORG, world.addJob(JOB));
-    await world.pass(CONFIRM_LIMIT_MS);
+    await world.pass(SOCKET_LIMITS.confirmMs);
     expect(socket.closed).toBe(1011);
     await world.pass(OFFLINE_AFTER_MS);
     expect(world.agentStatus).toBe("offline");

@@ -13,11 +13,14 @@ import {
   FRAME_BYTES_MAX,
   HEARTBEAT_SECONDS,
   HELLO_LIMIT_MS,
-  PROTOCOL_VERSION,
+  LEASE_SECONDS,
+  PROTOCOL_VERSIONS,
   ProtocolError,
+  commonVersion,
   readAgentFrame,
   REPORT_SECONDS_UNWATCHED,
   REPORT_SECONDS_WATCHED,
+  versionsInHello,
   type AgentMessage,
   type Applied,
   type Desired,
@@ -26,32 +29,54 @@ import {
   type JobEvent,
   type Progress,
   type Result,
+  type VersionRange,
 } from "../schema/protocol.ts";
 import { PROGRESS_ROW_MS, type JobRecord } from "./job-record.ts";
 import { LiveView, quiet, risen, type LiveViewWorld, type ViewerSocket } from "./live-view.ts";
 
 /** A socket that is gone this long makes the agent offline. */
 export const OFFLINE_AFTER_MS = 90_000;
-/** A desired state that is not confirmed in this time means that the socket is dead. */
-export const CONFIRM_LIMIT_MS = 15_000;
+/** No agent has a lease any more that was granted so long ago, however its clock runs. */
+export const LEASE_SURELY_OVER_MS = LEASE_SECONDS * 1_000 + 10_000;
+/** After so long a key is replaced, when the agent connects next. */
+export const KEY_MS_MAX = 30 * 86_400_000;
 /** To a peer that is probably gone; if it is not, it connects again. */
 const CLOSE_DEAD = 1011;
+/** RFC 6455, section 5.5: a control frame holds 125 bytes, two of them the code. */
+const CLOSE_REASON_BYTES_MAX = 123;
 
 export interface Identity {
   readonly orgId: string;
   readonly agentId: string;
   /** SHA-256 of the agent's key, in hex. */
   readonly keyHash: string;
+  /** When that was made; null = before anybody noted it. */
+  readonly keyMadeMs: number | null;
+  /** Of the key that was offered in its place and is not known to be stored yet. */
+  readonly nextKeyHash: string | null;
   readonly revoked: boolean;
   /** Registered, but an admin has to approve it before its key is good for anything. */
   readonly pending: boolean;
+  /** The highest generation that the agent has shown to be durable; null = whatever it says next is believed. */
+  readonly generation: number | null;
+  /** One above all before it, which was offered, and may be durable there or not; null = none is. */
+  readonly offered: number | null;
+  /** Somebody came with a generation of the past: there are two of it. */
+  readonly locked: boolean;
 }
 
-/** Whose key it is; a `pending` agent's key is the right one, and good for nothing yet. */
+/** Whose key it is; one of a `pending` or `locked` agent is the right one, and good for nothing. */
 export interface Authority {
   readonly orgId: string;
   readonly agentId: string;
   readonly pending?: true;
+  readonly locked?: true;
+}
+
+/** A key that an agent may be given, and its hash. */
+export interface SpareKey {
+  readonly key: string;
+  readonly keyHash: string;
 }
 
 export interface SessionState {
@@ -82,9 +107,19 @@ export interface HubStore {
 export interface AgentSocketState {
   readonly kind: "agent";
   readonly sessionEpoch: number;
+  /** The version spoken; null before `hello`, and where it was stored by a version that spoke the first only. */
+  readonly protocol?: number | null;
   readonly sent: number;
   readonly received: number;
   readonly connectedMs: number;
+  /** Which start of the program; null before `hello`. */
+  readonly instanceId: string | null;
+  /** That of the socket whose place it took, if that one was still open. */
+  readonly supersedes: string | null;
+  /** Of the key it came with. */
+  readonly keyHash: string;
+  /** Between connecting and `hello`, where a new key is due. */
+  readonly spareKey: SpareKey | null;
   readonly welcomed: boolean;
   readonly reportSeconds: number;
   /** When desired states that are not confirmed yet were sent first. */
@@ -93,9 +128,21 @@ export interface AgentSocketState {
   readonly flushedMs: Readonly<Record<string, number>>;
 }
 
+/** How long a peer may take, over one way or the other. */
+export interface SocketLimits {
+  /** A desired state that is not confirmed in this time means that the socket is dead. */
+  readonly confirmMs: number;
+  /** One not heard for so long is gone; null = the platform tells, or the sweep does. */
+  readonly silenceMs: number | null;
+}
+export const SOCKET_LIMITS: SocketLimits = { confirmMs: 15_000, silenceMs: null };
+/** What is said waits for the next poll there, which may be held for 25 seconds. */
+export const POLL_LIMITS: SocketLimits = { confirmMs: 60_000, silenceMs: OFFLINE_AFTER_MS };
+
 export interface AgentSocket {
+  readonly limits: SocketLimits;
   readonly state: AgentSocketState;
-  /** When the platform answered this socket's heartbeat last; null before the first. */
+  /** When the platform answered this socket's heartbeat last, or the line was polled; null before the first. */
   readonly heartbeatMs: number | null;
   setState(state: AgentSocketState): void;
   send(text: string): void;
@@ -115,33 +162,59 @@ export interface HubWorld extends LiveViewWorld {
 export class Hub {
   readonly #world: HubWorld;
   readonly #view: LiveView;
+  readonly #versions: VersionRange;
 
-  constructor(world: HubWorld) {
+  /** `versions`: for tests, which ask what becomes of agents of other times. */
+  constructor(world: HubWorld, versions: VersionRange = PROTOCOL_VERSIONS) {
     this.#world = world;
+    this.#versions = versions;
     this.#view = new LiveView(world);
   }
 
   // --- registration and authority ---
 
-  initialize(identity: Omit<Identity, "revoked" | "pending"> & { readonly pending?: boolean }): void {
+  initialize(
+    identity: Pick<Identity, "orgId" | "agentId" | "keyHash"> & { readonly pending?: boolean },
+  ): void {
     const present = this.#world.store.identity();
     if (present !== null && present.orgId !== identity.orgId)
       throw new Error("The object belongs to another organization");
-    // Revoked is for ever: another registration makes another agent.
     const { pending = false } = identity;
-    this.#world.store.setIdentity({ ...identity, pending, revoked: present?.revoked ?? false });
+    this.#world.store.setIdentity({
+      ...identity,
+      keyMadeMs: this.#world.now(),
+      nextKeyHash: null,
+      pending,
+      // Revoked is for ever: another registration makes another agent.
+      revoked: present?.revoked ?? false,
+      generation: null,
+      offered: null,
+      locked: false,
+    });
   }
 
   /** Who holds this key; null for a wrong key, a revoked agent, and an object that was never registered. */
   authorize(keyHash: string): Authority | null {
     const identity = this.#world.store.identity();
-    if (identity === null || identity.revoked || !equalHashes(identity.keyHash, keyHash)) return null;
-    const { orgId, agentId } = identity;
+    if (identity === null || identity.revoked) return null;
+    const { orgId, agentId, nextKeyHash } = identity;
+    const isOwn = equalHashes(identity.keyHash, keyHash);
+    const isNext = nextKeyHash !== null && equalHashes(nextKeyHash, keyHash);
+    if (!isOwn && !isNext) return null;
+    if (identity.locked) return { orgId, agentId, locked: true };
     return identity.pending ? { orgId, agentId, pending: true } : { orgId, agentId };
   }
 
   approve(orgId: string): void {
     this.#world.store.setIdentity({ ...this.#own(orgId), pending: false });
+  }
+
+  /** The one that connects next is the agent, whatever it has stored. */
+  unlock(orgId: string): void {
+    const identity = this.#own(orgId);
+    // Above what either of the two may have stored, so that the other one stays a copy.
+    const offered = (identity.offered ?? identity.generation ?? 0) + 1;
+    this.#world.store.setIdentity({ ...identity, locked: false, generation: null, offered });
   }
 
   revoke(orgId: string): void {
@@ -175,16 +248,30 @@ export class Hub {
 
   /**
    * An epoch of a job is not this agent's any more: it is to stop it, without anybody being shown that the job has ended.
-   * One that was never told of it needs no word.
+   * One that was never told of it needs no word. Answers until when it may still be at work on it; null = it is not.
    */
-  release(orgId: string, desired: Desired): void {
+  release(orgId: string, desired: Desired): number | null {
     this.#own(orgId);
     const held = this.#held(desired.jobId);
     this.#view.release(desired.jobId);
-    if (held === undefined || !isNewer(desired, held.desired)) return;
-    this.#world.store.setDesired({ desired, applied: false });
-    const socket = this.#world.agentSocket();
-    if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
+    // Never wanted of it here, or confirmed to have stopped.
+    if (held === undefined) return null;
+    if (isNewer(desired, held.desired)) {
+      this.#world.store.setDesired({ desired, applied: false });
+      const socket = this.#world.agentSocket();
+      if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
+    }
+    return this.#leaseEndMs();
+  }
+
+  /**
+   * When a lease that did not hear of what was stored just now is over at the latest. One granted later is granted behind
+   * that: a socket keeps its order, and a welcome has it in it.
+   */
+  #leaseEndMs(): number | null {
+    // Nobody has ever had one. That an agent seems to be away proves nothing: another program may have had its place.
+    if (this.#world.store.session().epoch === 0) return null;
+    return this.#world.now() + LEASE_SURELY_OVER_MS;
   }
 
   /**
@@ -199,15 +286,26 @@ export class Hub {
 
   // --- the agent's socket ---
 
-  /** A socket that was authorized. The one before it is superseded. */
-  connected(socket: AgentSocket, older: readonly AgentSocket[]): void {
+  /** A socket that was authorized. The one before it is superseded. `spareKey` is forgotten where no new key is due. */
+  connected(
+    socket: AgentSocket,
+    older: readonly AgentSocket[],
+    { keyHash, spareKey }: { readonly keyHash: string; readonly spareKey: SpareKey | null },
+  ): void {
     for (const other of older) other.close(CLOSE.superseded, "superseded by a newer session");
+    const now = this.#world.now();
+    const isDue = now - (this.#world.store.identity()?.keyMadeMs ?? 0) >= KEY_MS_MAX;
     socket.setState({
       kind: "agent",
       sessionEpoch: 0,
+      protocol: null,
       sent: 0,
       received: 0,
-      connectedMs: this.#world.now(),
+      connectedMs: now,
+      instanceId: null,
+      supersedes: older.map(({ state }) => state.instanceId).find((id) => id !== null) ?? null,
+      keyHash,
+      spareKey: isDue ? spareKey : null,
       welcomed: false,
       reportSeconds: REPORT_SECONDS_UNWATCHED,
       unconfirmedSinceMs: null,
@@ -220,9 +318,16 @@ export class Hub {
   async frame(socket: AgentSocket, text: string): Promise<void> {
     const identity = this.#world.store.identity();
     if (identity === null || identity.revoked) return socket.close(CLOSE.revoked, "revoked");
+    if (identity.locked) return socket.close(CLOSE.locked, "locked");
+    // Before it is read as a frame of ours: a stranger's may be anything but that.
+    const theirs = socket.state.welcomed ? null : versionsInHello(text);
+    if (theirs !== null && commonVersion(this.#versions, theirs) === null)
+      return this.#refuseVersions(identity, socket, theirs);
     try {
       const { envelope, messages } = readAgentFrame(text);
       const { state } = socket;
+      if (state.welcomed && envelope.v !== versionOf(state))
+        throw new ProtocolError(`Version ${envelope.v} is not ${versionOf(state)}`);
       if (envelope.s !== state.sessionEpoch)
         throw new ProtocolError(`Session ${envelope.s} is not ${state.sessionEpoch}`);
       if (envelope.n <= state.received) return;
@@ -258,8 +363,7 @@ export class Hub {
     this.#own(orgId);
     const socket = this.#world.agentSocket();
     if (socket !== null) {
-      const heardMs = Math.max(socket.heartbeatMs ?? 0, socket.state.connectedMs);
-      if (this.#world.now() - heardMs < OFFLINE_AFTER_MS) return;
+      if (this.#world.now() - heardAt(socket) < OFFLINE_AFTER_MS) return;
       socket.close(CLOSE_DEAD, "no heartbeat");
     }
     if (this.#world.store.session().offlineDueMs === null) await this.disconnected(false);
@@ -275,10 +379,14 @@ export class Hub {
         socket.close(CLOSE.helloTimeout, "no hello in time");
       } else if (
         socket.state.unconfirmedSinceMs !== null &&
-        now >= socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS
+        now >= socket.state.unconfirmedSinceMs + socket.limits.confirmMs
       ) {
         // The agent connects again and gets everything in `welcome`.
         socket.close(CLOSE_DEAD, "no confirmation in time");
+      } else if (socket.limits.silenceMs !== null && now >= heardAt(socket) + socket.limits.silenceMs) {
+        socket.close(CLOSE_DEAD, "no poll in time");
+        const offlineDueMs = heardAt(socket) + OFFLINE_AFTER_MS;
+        this.#world.store.setSession({ ...this.#world.store.session(), offlineDueMs });
       }
       // A peer that is gone does not answer the close either, so its event may never come.
       if (this.#world.agentSocket() === null) await this.disconnected(false);
@@ -329,6 +437,11 @@ export class Hub {
       if (!socket.state.welcomed) throw new ProtocolError(`"${message.type}" before "hello"`);
       switch (message.type) {
         case "ready":
+          this.#confirmGeneration(message.generation);
+          break;
+        case "key_stored":
+          await this.#promoteKey();
+          break;
         case "bye":
           break;
         case "applied":
@@ -353,17 +466,21 @@ export class Hub {
 
   async #hello(identity: Identity, socket: AgentSocket, hello: Hello): Promise<void> {
     if (socket.state.welcomed) throw new ProtocolError('"hello" twice');
-    if (hello.protocolMin > PROTOCOL_VERSION || hello.protocolMax < PROTOCOL_VERSION) {
-      this.#send(socket, {
-        type: "error",
-        code: "UPGRADE_NEEDED",
-        message: `The server speaks version ${PROTOCOL_VERSION}`,
-      });
-      return socket.close(CLOSE.upgradeNeeded, "upgrade needed");
-    }
+    const protocol = commonVersion(this.#versions, { min: hello.protocolMin, max: hello.protocolMax });
+    if (protocol === null) throw new ProtocolError('"hello" is not the first message of its frame');
+    const recognized = recognize(identity, hello.generation);
+    if (recognized === null) return await this.#lock(identity, socket, hello);
+    this.#world.store.setIdentity(recognized);
+    // Whoever uses the new key has it.
+    const { nextKeyHash } = recognized;
+    if (nextKeyHash !== null && equalHashes(nextKeyHash, socket.state.keyHash)) await this.#promoteKey();
     const session = this.#world.store.session();
     const epoch = session.epoch + 1;
     this.#world.store.setSession({ ...session, epoch, offlineDueMs: null });
+    const { supersedes } = socket.state;
+    // A socket of our own that we did not see end is no news.
+    if (supersedes !== null && supersedes !== hello.instanceId)
+      await this.#record(identity).superseded(hello, this.#world.now());
     await this.#record(identity).online(hello, this.#world.now());
 
     for (const { desired, applied } of this.#world.store.desired()) {
@@ -378,25 +495,104 @@ export class Hub {
     socket.setState({
       ...socket.state,
       sessionEpoch: epoch,
+      protocol,
+      instanceId: hello.instanceId,
+      supersedes: null,
       welcomed: true,
       reportSeconds,
       unconfirmedSinceMs: unconfirmed.length > 0 ? this.#world.now() : null,
     });
-    const [welcomed, after] = split(unconfirmed);
+    // First what is to stop: with the welcome the agent has its lease again.
+    const isEnd = ({ state }: Desired) => state === "cancel";
+    const [welcomed, after] = split([
+      ...unconfirmed.filter(isEnd),
+      ...unconfirmed.filter((desired) => !isEnd(desired)),
+    ]);
+    const generation = hello.generation === undefined ? null : recognized.offered;
     this.#send(socket, {
       type: "welcome",
-      protocol: PROTOCOL_VERSION,
+      protocol,
       agentId: identity.agentId,
       sessionEpoch: epoch,
       serverTime: new Date(this.#world.now()).toISOString(),
       heartbeatSeconds: HEARTBEAT_SECONDS,
       reportSeconds,
+      leaseSeconds: LEASE_SECONDS,
       eventSeqHeld: session.eventSeq,
+      ...(generation === null ? {} : { generation }),
       desired: welcomed,
     });
     for (const desired of after) this.#send(socket, desired);
+    if (generation !== null) this.#offerKey(socket);
     this.#arm();
     await this.#presence(identity, true);
+  }
+
+  /** In their words as far as we know them: the envelope is the same for all. */
+  #refuseVersions(identity: Identity, socket: AgentSocket, theirs: VersionRange): void {
+    const reason = `the control plane speaks ${inWords(this.#versions)} of the protocol, the agent ${inWords(theirs)}`;
+    socket.setState({ ...socket.state, protocol: Math.max(1, theirs.max) });
+    this.#send(socket, {
+      type: "error",
+      code: "UPGRADE_NEEDED",
+      message: `Cannot talk: ${reason}. Install the current agent`,
+    });
+    this.#world.log("versions_refused", {
+      agentId: identity.agentId,
+      protocolMin: theirs.min,
+      protocolMax: theirs.max,
+    });
+    socket.close(CLOSE.upgradeNeeded, reason.slice(0, CLOSE_REASON_BYTES_MAX));
+  }
+
+  // --- is it the one we know ---
+
+  /**
+   * Two of one agent, each with its own past: a disk that was copied, a machine that was set back. Nobody can tell here which
+   * of them is the right one, so neither goes on until a person has looked.
+   */
+  async #lock(identity: Identity, socket: AgentSocket, hello: Hello): Promise<void> {
+    // First where people see it. What is cut in between is locked by the next that comes.
+    await this.#record(identity).locked(hello, this.#world.now());
+    this.#world.store.setIdentity({ ...identity, locked: true });
+    this.#world.log("agent_locked", {
+      agentId: identity.agentId,
+      host: hello.host,
+      known: identity.generation,
+      said: hello.generation ?? null,
+    });
+    socket.close(CLOSE.locked, "locked");
+    await this.#presence(identity, false);
+  }
+
+  #confirmGeneration(generation: number | undefined): void {
+    const identity = this.#world.store.identity();
+    if (identity === null || generation === undefined || generation !== identity.offered) return;
+    this.#world.store.setIdentity({ ...identity, generation, offered: null });
+  }
+
+  /** The old key stays good until the new one is known to be stored. */
+  #offerKey(socket: AgentSocket): void {
+    const identity = this.#world.store.identity();
+    const { spareKey } = socket.state;
+    if (identity === null || spareKey === null) return;
+    socket.setState({ ...socket.state, spareKey: null });
+    this.#world.store.setIdentity({ ...identity, nextKeyHash: spareKey.keyHash });
+    this.#send(socket, { type: "rotate_key", key: spareKey.key });
+  }
+
+  async #promoteKey(): Promise<void> {
+    const identity = this.#world.store.identity();
+    if (identity === null || identity.nextKeyHash === null) return;
+    // First where it is told; a repeat tells it twice, and never not at all.
+    await this.#record(identity).keyRotated(this.#world.now());
+    const keyMadeMs = this.#world.now();
+    this.#world.store.setIdentity({
+      ...identity,
+      keyHash: identity.nextKeyHash,
+      nextKeyHash: null,
+      keyMadeMs,
+    });
   }
 
   async #applied(identity: Identity, socket: AgentSocket, message: Applied): Promise<void> {
@@ -407,6 +603,7 @@ export class Hub {
       message.rev >= held.desired.rev &&
       !held.applied
     ) {
+      if (message.result === "refused") await this.#record(identity).refused(message, this.#world.now());
       await this.#confirmed(identity, held);
     }
     this.#settle(socket);
@@ -421,6 +618,7 @@ export class Hub {
 
   async #confirmed(identity: Identity, { desired }: DesiredRecord): Promise<void> {
     await this.#record(identity).applied(desired, this.#world.now());
+    if (desired.state === "cancel") await this.#record(identity).stopped(desired);
     if (desired.state === "cancel") this.#world.store.dropDesired(desired.jobId);
     else this.#world.store.setDesired({ desired, applied: true });
   }
@@ -541,7 +739,7 @@ export class Hub {
   #send(socket: AgentSocket, message: HubMessage): void {
     const { state } = socket;
     const frame = {
-      v: PROTOCOL_VERSION,
+      v: versionOf(state),
       s: state.sessionEpoch,
       n: state.sent + 1,
       a: state.received,
@@ -558,7 +756,8 @@ export class Hub {
     if (socket !== null) {
       if (!socket.state.welcomed) due.push(socket.state.connectedMs + HELLO_LIMIT_MS);
       if (socket.state.unconfirmedSinceMs !== null)
-        due.push(socket.state.unconfirmedSinceMs + CONFIRM_LIMIT_MS);
+        due.push(socket.state.unconfirmedSinceMs + socket.limits.confirmMs);
+      if (socket.limits.silenceMs !== null) due.push(heardAt(socket) + socket.limits.silenceMs);
     }
     const { offlineDueMs } = this.#world.store.session();
     // With a socket that has not said hello yet, its time-out comes first and decides.
@@ -576,6 +775,31 @@ export class Hub {
   #record(identity: Identity): JobRecord {
     return this.#world.record(identity);
   }
+}
+
+/**
+ * The agent as it is known from now on; null when it is a copy: it has stored an older generation than the one that is known to
+ * be durable. The last one that was offered may have been stored without our hearing of it.
+ */
+function recognize(identity: Identity, generation: number | undefined): Identity | null {
+  const { generation: known, offered } = identity;
+  // An agent that has told one once never forgets to.
+  if (generation === undefined) return known === null ? identity : null;
+  if (known !== null && generation !== known && generation !== offered) return null;
+  const isHigher = offered !== null && offered > generation;
+  return { ...identity, generation, offered: isHigher ? offered : generation + 1 };
+}
+
+function versionOf({ protocol }: AgentSocketState): number {
+  return protocol ?? 1;
+}
+
+function inWords({ min, max }: VersionRange): string {
+  return min === max ? `version ${min}` : `versions ${min} to ${max}`;
+}
+
+function heardAt(socket: AgentSocket): number {
+  return Math.max(socket.heartbeatMs ?? 0, socket.state.connectedMs);
 }
 
 function isNewer(desired: Desired, than: Desired): boolean {

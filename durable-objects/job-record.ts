@@ -4,13 +4,14 @@
  * to, and harmless when repeated. What others are told of it (`happenings.ts`), and what the day's bill counts, is written
  * in the same batch.
  */
-import { and, desc, eq, isNull, lt, lte, notInArray, or, sql, type SQL } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, lt, lte, ne, notInArray, or, sql, type SQL } from "drizzle-orm";
 import { FAILURES_KEPT_MAX, FINAL_STATUSES, isFinal, type JobTotals } from "../schema/job.ts";
 import type { LiveJob } from "../schema/live.ts";
 import { LIVE_JOBS_MAX } from "../schema/live.ts";
 import type { Applied, Hello, JobEvent, Progress, Result } from "../schema/protocol.ts";
 import type { ScopedDb, Write } from "../schema/scoped-db.ts";
 import { agents, jobFailures, jobs, jobUsage } from "../schema/tables.ts";
+import { audit, auditIfChanged } from "./audit-entry.ts";
 import {
   agentComing,
   agentGoing,
@@ -66,15 +67,25 @@ export function jobRecord(db: ScopedDb, agentId: string) {
     ];
   }
 
+  /** Behind the write of a report that was not known before: what it says was removed at the source. */
+  function removed({ jobId, epoch, report }: Result, nowMs: number): Write[] {
+    const { removal, manifest } = report;
+    if (removal === null || removal === undefined) return [];
+    const { files, bytes, dryRun, filesPurged } = removal;
+    const details = { epoch, files, bytes, dryRun, filesPurged, manifestSha256: manifest?.sha256 ?? null };
+    return [auditIfChanged(db, "job.sources_removed", jobId, details, nowMs)];
+  }
+
   return {
     async online(hello: Hello, nowMs: number): Promise<void> {
       const facts = { host: hello.host, os: hello.os, arch: hello.arch, version: hello.agentVersion };
+      const connection = hello.connection ?? null;
       await db.batch([
         agentComing(db, agentId, nowMs),
         db.update(
           agents,
-          { ...facts, status: "online", lastSeenAt: nowMs, freeDiskBytes: hello.freeDiskBytes },
-          and(eq(agents.id, agentId), isNull(agents.revokedAt)),
+          { ...facts, connection, status: "online", lastSeenAt: nowMs, freeDiskBytes: hello.freeDiskBytes },
+          and(eq(agents.id, agentId), isNull(agents.revokedAt), ne(agents.status, "locked")),
         ),
       ]);
     },
@@ -87,6 +98,32 @@ export function jobRecord(db: ScopedDb, agentId: string) {
       ]);
     },
 
+    /** There are two of it; `hello` is what the one said that came with an old generation. */
+    async locked(hello: Hello, nowMs: number): Promise<void> {
+      const where = and(eq(agents.id, agentId), isNull(agents.revokedAt), ne(agents.status, "locked"));
+      await db.batch([
+        agentGoing(db, agentId, nowMs),
+        db.update(agents, { status: "locked" }, where),
+        auditIfChanged(db, "agent.locked", agentId, { host: hello.host }, nowMs),
+      ]);
+    },
+
+    async keyRotated(nowMs: number): Promise<void> {
+      await db.batch([audit(db, "agent.key_rotated", agentId, null, nowMs)]);
+    },
+
+    /** Another program of this agent took over from one that was connected. */
+    async superseded(hello: Hello, nowMs: number): Promise<void> {
+      await db.batch([audit(db, "agent.superseded", agentId, { host: hello.host }, nowMs)]);
+    },
+
+    /** The agent will not do what is wanted of a job. */
+    async refused({ jobId, epoch, code, message }: Applied, nowMs: number): Promise<void> {
+      if ((await db.first({ id: jobs.id }, jobs, { where: ofEpoch({ jobId, epoch }) })) === null) return;
+      const details = { agentId, code: code ?? null, message: message ?? null };
+      await db.batch([audit(db, "job.refused_by_agent", jobId, details, nowMs)]);
+    },
+
     async applied(message: Pick<Applied, "jobId" | "epoch" | "rev">, nowMs: number): Promise<void> {
       const where = and(ofEpoch(message), lt(jobs.appliedRev, message.rev));
       await db.batch([
@@ -94,6 +131,12 @@ export function jobRecord(db: ScopedDb, agentId: string) {
         // A job may have been cancelled together with its whole project.
         jobCancelled(db, { ...message, actorId: null }, nowMs),
       ]);
+    },
+
+    /** This agent is at work on it no more: the one that has it now need not wait. Only the next epoch waits for this one. */
+    async stopped({ jobId, epoch }: Pick<Applied, "jobId" | "epoch">): Promise<void> {
+      const waits = and(eq(jobs.id, jobId), eq(jobs.epoch, epoch + 1), isNotNull(jobs.heldUntil));
+      await db.batch([db.update(jobs, { heldUntil: null }, waits)]);
     },
 
     async phase(message: JobEvent, nowMs: number): Promise<void> {
@@ -152,7 +195,13 @@ export function jobRecord(db: ScopedDb, agentId: string) {
       const of = { jobId: message.jobId, epoch: message.epoch, agentId };
       await db.batch([
         jobEnding(db, of, report, nowMs),
-        db.update(jobs, common, and(unreported, eq(jobs.status, "cancelled"))),
+        // Of an epoch that has ended its agent need not hear any more that it is cancelled.
+        db.update(
+          jobs,
+          { ...common, appliedRev: jobs.desiredRev },
+          and(unreported, eq(jobs.status, "cancelled")),
+        ),
+        ...removed(message, nowMs),
         db.update(
           jobs,
           {
@@ -164,6 +213,7 @@ export function jobRecord(db: ScopedDb, agentId: string) {
           },
           and(unreported, notFinal),
         ),
+        ...removed(message, nowMs),
         jobCancelled(db, { ...of, actorId: null }, nowMs),
         projectCompleted(db, of, nowMs),
         ...used(message, report.totals, nowMs),

@@ -18,9 +18,11 @@ import {
   type Desired,
   type Hello,
   type HubMessage,
+  type VersionRange,
 } from "../schema/protocol.ts";
 import {
   Hub,
+  SOCKET_LIMITS,
   type AgentSocket,
   type AgentSocketState,
   type DesiredRecord,
@@ -28,6 +30,7 @@ import {
   type HubWorld,
   type Identity,
   type SessionState,
+  type SocketLimits,
 } from "./hub.ts";
 import type { ViewerSocket } from "./live-view.ts";
 import type { JobRecord } from "./job-record.ts";
@@ -35,6 +38,9 @@ import type { JobRecord } from "./job-record.ts";
 export const ORG = "org_01kaqt4h2r5t8y1p3s6v9b2n4m";
 export const AGENT = "agt_01kaqt4h2r5t8y1p3s6v9b2n4m";
 export const KEY_HASH = "ab".repeat(32);
+/** What the Worker offers with each connection. */
+export const SPARE_KEY = "mig_agt1_the-next";
+export const SPARE_KEY_HASH = "cd".repeat(32);
 export const START_MS = Date.parse("2026-11-22T09:00:00Z");
 
 export const CONFIG: JobConfig = {
@@ -52,6 +58,8 @@ export interface JobRow {
   desiredRev: number;
   appliedRev: number;
   report: JobReport | null;
+  /** It waits until the agent that had the epoch before has stopped. */
+  isHeld?: boolean;
   readonly failures: Map<number, FileFailure>;
 }
 
@@ -70,7 +78,7 @@ export class MemoryWorld implements HubWorld {
   storeWrites = 0;
 
   // D1.
-  agentStatus: "online" | "offline" = "offline";
+  agentStatus: "online" | "offline" | "locked" = "offline";
   lastSeenMs: number | null = null;
   readonly jobs = new Map<string, JobRow>();
   /** Every write to D1, in order, with its time. */
@@ -86,8 +94,11 @@ export class MemoryWorld implements HubWorld {
 
   readonly logged: string[] = [];
 
-  constructor() {
-    this.hub = new Hub(this);
+  readonly #versions: VersionRange | undefined;
+
+  constructor(versions?: VersionRange) {
+    this.#versions = versions;
+    this.hub = new Hub(this, versions);
     this.hub.initialize({ orgId: ORG, agentId: AGENT, keyHash: KEY_HASH });
   }
 
@@ -118,10 +129,22 @@ export class MemoryWorld implements HubWorld {
           this.agentStatus = "offline";
           this.lastSeenMs = lastSeenMs;
         }),
+      locked: () =>
+        this.#database("locked", null, () => {
+          this.agentStatus = "locked";
+        }),
+      superseded: () => this.#database("superseded", null, () => {}),
+      refused: ({ jobId }) => this.#database("refused", jobId, () => {}),
+      keyRotated: () => this.#database("keyRotated", null, () => {}),
       applied: (message) =>
         this.#database("applied", message.jobId, () => {
           const row = this.#ofEpoch(message);
           if (row !== undefined) row.appliedRev = Math.max(row.appliedRev, message.rev);
+        }),
+      stopped: ({ jobId, epoch }) =>
+        this.#database("stopped", jobId, () => {
+          const row = this.jobs.get(jobId);
+          if (row?.live.epoch === epoch + 1) row.isHeld = false;
         }),
       phase: (message) =>
         this.#database("phase", message.jobId, () => {
@@ -205,14 +228,14 @@ export class MemoryWorld implements HubWorld {
 
   /** The object is evicted: memory is gone, storage and sockets stay. */
   evict(): void {
-    this.hub = new Hub(this);
+    this.hub = new Hub(this, this.#versions);
   }
 
-  connect(): MemoryAgentSocket {
+  connect(keyHash: string = KEY_HASH): MemoryAgentSocket {
     const older = this.sockets.filter((socket) => socket.closed === null && !socket.lost);
     const socket = new MemoryAgentSocket(this);
     this.sockets.push(socket);
-    this.hub.connected(socket, older);
+    this.hub.connected(socket, older, { keyHash, spareKey: { key: SPARE_KEY, keyHash: SPARE_KEY_HASH } });
     return socket;
   }
 
@@ -295,15 +318,20 @@ export class MemoryWorld implements HubWorld {
 
 /** One agent's socket with the agent at its other end, which says what the test wants. */
 export class MemoryAgentSocket implements AgentSocket {
+  limits: SocketLimits = SOCKET_LIMITS;
   readonly #world: MemoryWorld;
   #state: AgentSocketState | null = null;
   heartbeatMs: number | null = null;
   /** The code it was closed with by the hub. */
   closed: number | null = null;
+  closedReason = "";
   /** The peer is gone, and the object knows. */
   lost = false;
   readonly received: HubMessage[] = [];
   readonly frameNumbers: number[] = [];
+  /** Of the frames that came, and of those it says. */
+  readonly versions: number[] = [];
+  version = 1;
   sessionEpoch = 0;
   sent = 0;
 
@@ -327,17 +355,24 @@ export class MemoryAgentSocket implements AgentSocket {
     if (this.closed !== null || this.lost) return;
     const { envelope, messages } = readHubFrame(text);
     this.frameNumbers.push(envelope.n);
+    this.versions.push(envelope.v);
     this.received.push(...messages);
-    for (const message of messages) if (message.type === "welcome") this.sessionEpoch = message.sessionEpoch;
+    for (const message of messages) {
+      if (message.type === "welcome")
+        [this.sessionEpoch, this.version] = [message.sessionEpoch, message.protocol];
+    }
   }
 
-  close(code: number): void {
-    this.closed ??= code;
+  close(code: number, reason = ""): void {
+    if (this.closed !== null) return;
+    [this.closed, this.closedReason] = [code, reason];
   }
 
   /** Says messages in one frame. A frame that cannot be stored closes the socket, as the object does it. */
   async say(...messages: AgentMessage[]): Promise<void> {
-    await this.raw(JSON.stringify({ v: 1, s: this.sessionEpoch, n: ++this.sent, a: 0, m: messages }));
+    await this.raw(
+      JSON.stringify({ v: this.version, s: this.sessionEpoch, n: ++this.sent, a: 0, m: messages }),
+    );
   }
 
   async raw(text: string): Promise<void> {

@@ -6,7 +6,7 @@
 import type { Desired } from "../schema/protocol.ts";
 import type { HubStore, Identity } from "./hub.ts";
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 export function hubStore(sql: SqlStorage): HubStore {
   let isMade = sql.exec("SELECT name FROM sqlite_master WHERE name = 'version'").toArray().length > 0;
@@ -20,20 +20,32 @@ export function hubStore(sql: SqlStorage): HubStore {
         orgId: row.org_id,
         agentId: row.agent_id,
         keyHash: row.key_hash,
+        keyMadeMs: row.key_made_ms,
+        nextKeyHash: row.next_key_hash,
         revoked: row.revoked === 1,
         pending: row.pending === 1,
+        generation: row.generation,
+        offered: row.offered,
+        locked: row.locked === 1,
       };
     },
     setIdentity(identity: Identity) {
       if (!isMade) migrate(sql);
       isMade = true;
       sql.exec(
-        "INSERT OR REPLACE INTO identity (one, org_id, agent_id, key_hash, revoked, pending) VALUES (1, ?, ?, ?, ?, ?)",
+        `INSERT OR REPLACE INTO identity
+          (one, org_id, agent_id, key_hash, key_made_ms, next_key_hash, revoked, pending, generation, offered, locked)
+          VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         identity.orgId,
         identity.agentId,
         identity.keyHash,
+        identity.keyMadeMs,
+        identity.nextKeyHash,
         identity.revoked ? 1 : 0,
         identity.pending ? 1 : 0,
+        identity.generation,
+        identity.offered,
+        identity.locked ? 1 : 0,
       );
     },
     session() {
@@ -68,7 +80,18 @@ export function hubStore(sql: SqlStorage): HubStore {
   };
 }
 
-type IdentityRow = { org_id: string; agent_id: string; key_hash: string; revoked: number; pending: number };
+type IdentityRow = {
+  org_id: string;
+  agent_id: string;
+  key_hash: string;
+  key_made_ms: number | null;
+  next_key_hash: string | null;
+  revoked: number;
+  pending: number;
+  generation: number | null;
+  offered: number | null;
+  locked: number;
+};
 type SessionRow = { epoch: number; event_seq: number; offline_due_ms: number | null };
 type DesiredRow = { job_id: string; message: string; applied: number };
 
@@ -76,9 +99,14 @@ function migrate(sql: SqlStorage): void {
   sql.exec("CREATE TABLE IF NOT EXISTS version (number INTEGER NOT NULL)");
   const version = sql.exec<{ number: number }>("SELECT number FROM version").toArray()[0]?.number;
   if (version === SCHEMA_VERSION) return;
-  if (version === 1) {
+  if (version !== undefined) {
+    if (version < 2) sql.exec("ALTER TABLE identity ADD COLUMN pending INTEGER NOT NULL DEFAULT 0");
     sql.exec(`
-      ALTER TABLE identity ADD COLUMN pending INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE identity ADD COLUMN key_made_ms INTEGER;
+      ALTER TABLE identity ADD COLUMN next_key_hash TEXT;
+      ALTER TABLE identity ADD COLUMN generation INTEGER;
+      ALTER TABLE identity ADD COLUMN offered INTEGER;
+      ALTER TABLE identity ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
       UPDATE version SET number = ${SCHEMA_VERSION};
     `);
     return;
@@ -87,7 +115,8 @@ function migrate(sql: SqlStorage): void {
     CREATE TABLE identity (
       one INTEGER PRIMARY KEY CHECK (one = 1),
       org_id TEXT NOT NULL, agent_id TEXT NOT NULL, key_hash TEXT NOT NULL, revoked INTEGER NOT NULL,
-      pending INTEGER NOT NULL
+      pending INTEGER NOT NULL, key_made_ms INTEGER, next_key_hash TEXT, generation INTEGER,
+      offered INTEGER, locked INTEGER NOT NULL
     );
     CREATE TABLE session (epoch INTEGER NOT NULL, event_seq INTEGER NOT NULL, offline_due_ms INTEGER);
     INSERT INTO session VALUES (0, 0, NULL);

@@ -29,9 +29,11 @@ import {
   jobStatus,
   jobTotals,
   projectType,
+  quarantineCheck,
   runnableJobType,
   transferOptions,
 } from "./job.ts";
+import { agentConnection } from "./protocol.ts";
 
 const time = z.iso.datetime();
 const name = z.string().trim().min(1, "Give a name").max(200);
@@ -83,14 +85,7 @@ export interface Page<Item> {
   nextCursor: string | null;
 }
 
-// --- health, session ---------------------------------------------------------------------------------------------
-
-export const health = z.object({
-  status: z.enum(["ok", "misconfigured"]),
-  product: z.string(),
-  version: z.string(),
-});
-export type Health = z.infer<typeof health>;
+// --- session -----------------------------------------------------------------------------------------------------
 
 export const role = z.enum(["owner", "admin", "member", "viewer"]);
 export type Role = z.infer<typeof role>;
@@ -103,6 +98,18 @@ export const session = z.object({
 });
 export type Session = z.infer<typeof session>;
 
+export const overviewQuery = z.strictObject({
+  /** The day in UTC that counts as today, because it begins nearest to when the reader's own did; the present one when it is left out. */
+  today: z.iso.date().optional(),
+});
+/** What was uploaded, and which jobs ended. */
+export const movedTotals = z.object({
+  bytes: z.int(),
+  files: z.int(),
+  jobsCompleted: z.int(),
+  jobsFailed: z.int(),
+});
+export type MovedTotals = z.infer<typeof movedTotals>;
 /** The set-up checklist and the counts of the dashboard's first page. */
 export const overview = z.object({
   agents: z.object({ total: z.int(), online: z.int() }),
@@ -112,6 +119,9 @@ export const overview = z.object({
   jobs: z.object({ active: z.int(), completed: z.int(), failed: z.int(), cancelled: z.int() }),
   bytesCompleted: z.int(),
   filesCompleted: z.int(),
+  /** Since the day that was asked for began, and of the seven days it ends. */
+  today: movedTotals,
+  week: movedTotals,
 });
 export type Overview = z.infer<typeof overview>;
 
@@ -254,8 +264,8 @@ export type Project = z.infer<typeof project>;
 
 // --- agents, registration codes ----------------------------------------------------------------------------------
 
-/** `pending` = registered, and waits for an admin to approve it. */
-export const agentStatus = z.enum(["online", "offline", "revoked", "updating", "pending"]);
+/** `pending` = registered, and waits for an admin to approve it; `locked` = its identity was used from two places. */
+export const agentStatus = z.enum(["online", "offline", "revoked", "updating", "pending", "locked"]);
 export const agentListQuery = sortedQuery.extend({ status: agentStatus.optional() });
 export const agent = z.object({
   id: agentId,
@@ -269,6 +279,8 @@ export const agent = z.object({
   status: agentStatus,
   lastSeenAt: time.nullable(),
   freeDiskBytes: z.int().nullable(),
+  /** How it is connected, or was last; null = it did not say. */
+  connection: agentConnection.nullable(),
   activeJobCount: z.int(),
   createdAt: time,
 });
@@ -449,3 +461,6 @@ export const agentRegistered = z.object({
 export type AgentRegistered = z.infer<typeof agentRegistered>;
 export const grantRequest = z.strictObject({ jobId, epoch: z.int().min(1) });
 export type GrantRequest = z.infer<typeof grantRequest>;
+/** How a job's quarantine stands, after its end. */
+export const quarantineReport = z.strictObject({ epoch: z.int().min(1), ...quarantineCheck.shape });
+export type QuarantineReport = z.infer<typeof quarantineReport>;

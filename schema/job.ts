@@ -118,6 +118,12 @@ export const deletion = z.strictObject({
 });
 export type Deletion = z.infer<typeof deletion>;
 
+/**
+ * For so long after removed files were due to be gone for good the agent tries, and the control plane gives it grants, to ask
+ * the destination about them.
+ */
+export const PURGE_DAYS_MAX = 60;
+
 /** How a job of type `sync` goes on after a pass. */
 export const repetition = z.strictObject({
   /** Minutes between the end of a pass and the next one. */
@@ -332,7 +338,10 @@ export const jobNote = z.object({ code: z.string().max(64), count: count.optiona
 export type JobNote = z.infer<typeof jobNote>;
 export const NOTES_MAX = 32;
 
-/** Why a source file that was moved stays where it is, though the job removes them. Open where it is read, as above. */
+/**
+ * Why a source file that was moved stays where it is, though the job removes them. Open where it is read, as above.
+ * `unsettled`: the system would not say what became of it; asked again when the job is.
+ */
 export const STAY_CODES = [
   "not_asked",
   "limit_reached",
@@ -365,6 +374,16 @@ export const STAY_CODES = [
 ] as const;
 export type StayCode = (typeof STAY_CODES)[number];
 
+/** What the agent found when it last went through what a finished job had left in its quarantine. */
+export const quarantineCheck = z.object({
+  /** Files that lie there yet, for whatever reason. */
+  filesLeft: count,
+  /** Removed for good since the job's end, all rounds together. */
+  filesPurged: count,
+  checkedAt: z.iso.datetime(),
+});
+export type QuarantineCheck = z.infer<typeof quarantineCheck>;
+
 /** The end of one epoch, as the agent tells it. */
 export const jobReport = z.object({
   outcome: z.enum(["completed", "failed", "cancelled"]),
@@ -388,6 +407,8 @@ export const jobReport = z.object({
       filesKept: count.optional(),
       /** Files that stay, by the reason. */
       stays: z.record(z.string().max(64), count),
+      /** What became of them after the end; absent until the agent has told it. */
+      quarantine: quarantineCheck.optional(),
     })
     .nullable()
     .optional(),

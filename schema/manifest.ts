@@ -59,3 +59,23 @@ export const MANIFEST_FIELDS = [
   "reason",
   "proof",
 ] as const;
+
+/**
+ * A line. `not_reached` is an entry that a cancelled or failed run left undone, `unproved` one it could not ask about.
+ * Whoever reads one may have it from a stranger: nothing may be missing, and nothing may be there besides.
+ */
+export const manifestRow = z.strictObject({
+  path: z.string().min(1),
+  sizeBytes: z.int().min(0),
+  modified: z.string().nullable(),
+  sha256: sha256.nullable(),
+  /** Null when the destination can hold it under no name. */
+  blob: z.string().nullable(),
+  etag: z.string().nullable(),
+  outcome: z.enum(["completed", "failed", "skipped", "unproved", "not_reached"]),
+  /** The code of a failure or of a skip. */
+  reason: z.string().nullable(),
+  /** How a completed entry was proved. */
+  proof: z.string().nullable(),
+});
+export type ManifestRow = z.infer<typeof manifestRow>;

@@ -31,6 +31,7 @@ test("[C16] a job that was stored by the first version is there after all migrat
     name_key: "name",
     destination: null,
     only_failed_of: null,
+    held_until: null,
   });
 });
 
@@ -108,6 +109,9 @@ test("[C16] migrations take nothing away: an older version of the Worker runs on
 const RELEASED: Readonly<Record<string, string>> = {
   "0000_first": "e1f39e20bbdaf62a578a6d1b673b10f5e6a3c9368586ae1cac7df72e52bedfe3",
   "0001_read_back_and_deleted": "67f6ee1aea61a583fd8b7353edbb9d4764af057e1600dda3febf3d5fe7cdd718",
+  "0002_job_preview": "ebfb44faeacd5972107bea1b07a8dfe65ea219a1638df41c132ec2e548938565",
+  "0003_control_plane": "3a889fdc00ec4f30d5a93da937250a7e9c6792b9e460a0d0e8b5c60a78451ade",
+  "0004_search": "7cc258d49adcf8699d0aedc4f319ec8d3ff7a5f13128970b6d6d2ccbc451de09",
 };
 
 test("[C16] a released migration is never edited, and each has its number", () => {

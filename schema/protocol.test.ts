@@ -171,7 +171,7 @@ describe("reading", () => {
     ["a list", "[]"],
     ["a number", "1"],
     ["no version", JSON.stringify({ s: 1, n: 1, a: 0, m: [] })],
-    ["another version", frame([], { v: 2 })],
+    ["a version of zero", frame([], { v: 0 })],
     ["a version in quotes", frame([], { v: "1" })],
     ["a negative session", frame([], { s: -1 })],
     ["a fraction as session", frame([], { s: 1.5 })],

@@ -1,17 +1,29 @@
 /**
- * The conversation between an agent and its hub, version 1.
+ * The conversation between an agent and its hub.
  *
  * Every frame is one JSON text, an {@link Envelope} with several messages inside; the heartbeat `p`, answered `q`, is
  * outside of it. Two lanes run from agent to hub. The *state lane* (`progress`): the newest wins, at most one is unacked.
  * The *event lane* (`event`, `result`): numbered by `eventSeq`, kept by the agent until the hub's `ack`, taken in order.
  *
- * Fields are only ever added, and optional. A message type one does not know is ignored (`readMessages`).
+ * Within a version, fields are only ever added, and optional; a message type one does not know is ignored. What is more than
+ * that makes a new version. Both sides speak a range of them, `hello` says which, and `welcome` chooses ({@link commonVersion}).
+ * The envelope and the two fields of `hello` that say the range are the same in all of them, so that strangers can part in words.
  */
 import * as z from "zod";
 import { agentId, jobId } from "./ids.ts";
 import { desiredState, fileFailure, jobConfig, jobPreview, jobReport, jobTotals } from "./job.ts";
 
 export const PROTOCOL_VERSION = 1;
+/** A range of versions, both ends included. */
+export interface VersionRange {
+  readonly min: number;
+  readonly max: number;
+}
+/** The present version and the two before it. */
+export const PROTOCOL_VERSIONS: VersionRange = {
+  min: Math.max(1, PROTOCOL_VERSION - 2),
+  max: PROTOCOL_VERSION,
+};
 export const SUBPROTOCOL = "migrate.agent.v1";
 export const FRAME_BYTES_MAX = 256 * 1024;
 export const MESSAGES_PER_FRAME_MAX = 200;
@@ -24,6 +36,8 @@ export const HEARTBEAT_SECONDS = 30;
 export const REPORT_SECONDS_UNWATCHED = 15;
 export const REPORT_SECONDS_WATCHED = 1;
 export const HELLO_LIMIT_MS = 10_000;
+/** For how long an agent holds its place after the hub has answered it. */
+export const LEASE_SECONDS = 120;
 
 /** Why a hub closes an agent's socket. */
 export const CLOSE = {
@@ -31,12 +45,14 @@ export const CLOSE = {
   protocol: 4008,
   badKey: 4401,
   revoked: 4403,
+  locked: 4423,
   helloTimeout: 4408,
   upgradeNeeded: 4426,
 } as const;
 
 export const envelope = z.object({
-  v: z.literal(PROTOCOL_VERSION),
+  /** The version that `welcome` chose; in `hello` the oldest that the agent speaks. */
+  v: z.int().min(1),
   /** Session epoch, given by `welcome` (which carries it already); 0 in `hello`. */
   s: z.int().min(0),
   /** Number of this frame on this socket and in this direction, from 1: `hello` and `welcome` are 1. */
@@ -103,6 +119,10 @@ export const progress = z.object({
 });
 export type Progress = z.infer<typeof progress>;
 
+/** The ways to the hub: a WebSocket, or the long poll where none passes. */
+export const agentConnection = z.enum(["websocket", "long_poll"]);
+export type AgentConnection = z.infer<typeof agentConnection>;
+
 export const hello = z.object({
   type: z.literal("hello"),
   protocolMin: z.int(),
@@ -116,10 +136,21 @@ export const hello = z.object({
   /** For each job the agent knows: the epoch and revision it applied. */
   applied: z.record(jobId, z.tuple([epoch, rev])),
   freeDiskBytes: z.int().min(0).nullable(),
+  /** The one of the last `welcome` that was stored, 0 before the first; absent from agents that know of none. */
+  generation: z.int().min(0).optional(),
+  /** How it is connected; absent from agents that know of one way only. */
+  connection: agentConnection.optional(),
 });
 export type Hello = z.infer<typeof hello>;
 
-export const ready = z.object({ type: z.literal("ready") });
+export const ready = z.object({
+  type: z.literal("ready"),
+  /** That of the `welcome`, which is durable now. */
+  generation: z.int().min(1).optional(),
+});
+
+/** The key of `rotate_key` is durable, and the only one this agent has. */
+export const keyStored = z.object({ type: z.literal("key_stored") });
 
 export const applied = z.object({
   type: z.literal("applied"),
@@ -169,7 +200,8 @@ export const bye = z.object({ type: z.literal("bye"), reason: z.string().max(200
 
 export const welcome = z.object({
   type: z.literal("welcome"),
-  protocol: z.literal(PROTOCOL_VERSION),
+  /** The newest that both sides speak. */
+  protocol: z.int().min(1),
   agentId,
   sessionEpoch: z.int().min(1),
   serverTime: z.iso.datetime(),
@@ -177,6 +209,10 @@ export const welcome = z.object({
   reportSeconds: z.int().min(1),
   /** Highest event the hub holds; the agent forgets up to it and sends again what is above. */
   eventSeqHeld: z.int().min(0),
+  /** Granted now and with each heartbeat that is answered; absent from hubs that did not say it yet: {@link LEASE_SECONDS}. */
+  leaseSeconds: z.int().min(1).max(3_600).optional(),
+  /** To be stored before anything else is said; only to an agent that said one. */
+  generation: z.int().min(1).optional(),
   desired: z.array(desired),
 });
 export type Welcome = z.infer<typeof welcome>;
@@ -191,6 +227,9 @@ export const ack = z.object({
 
 export const reportRate = z.object({ type: z.literal("report_rate"), seconds: z.int().min(1).max(3_600) });
 
+/** A key in place of the agent's own, which stays good until the new one was stored. */
+export const rotateKey = z.object({ type: z.literal("rotate_key"), key: z.string().min(1).max(200) });
+
 export const protocolError = z.object({
   type: z.literal("error"),
   code: z.string().max(64),
@@ -200,6 +239,7 @@ export const protocolError = z.object({
 export const agentMessage = z.discriminatedUnion("type", [
   hello,
   ready,
+  keyStored,
   applied,
   progress,
   jobEvent,
@@ -208,8 +248,68 @@ export const agentMessage = z.discriminatedUnion("type", [
 ]);
 export type AgentMessage = z.infer<typeof agentMessage>;
 
-export const hubMessage = z.discriminatedUnion("type", [welcome, desired, ack, reportRate, protocolError]);
+export const hubMessage = z.discriminatedUnion("type", [
+  welcome,
+  desired,
+  ack,
+  reportRate,
+  rotateKey,
+  protocolError,
+]);
 export type HubMessage = z.infer<typeof hubMessage>;
+
+/** How long a request of the long poll is held at most. */
+export const SYNC_WAIT_SECONDS_MAX = 25;
+
+/**
+ * One request of the long poll: the frames of a socket, over HTTP. The line it names stands for the socket. It may be
+ * repeated: a frame is taken once, by its number, and what the hub said comes again until `received` covers it.
+ */
+export const syncRequest = z.strictObject({
+  /** Made by the agent, new for each line. */
+  line: z.string().regex(/^[0-9a-f]{32}$/),
+  /** The first, with `hello` in it, opens the line; null = nothing to say. */
+  frame: envelope.nullable(),
+  /** The hub's frames up to this one have arrived. */
+  received: z.int().min(0),
+  waitSeconds: z.int().min(0).max(SYNC_WAIT_SECONDS_MAX),
+  /** The agent closes the line, with the code it would close a socket with. */
+  close: z.int().min(1_000).max(4_999).nullable(),
+});
+export type SyncRequest = z.infer<typeof syncRequest>;
+
+export const syncAnswer = z.object({
+  frames: z.array(envelope),
+  /** The line is over; the codes are those of a socket. */
+  closed: z.object({ code: z.int(), reason: z.string() }).nullable(),
+});
+export type SyncAnswer = z.infer<typeof syncAnswer>;
+
+/** The newest version that both sides speak; null when there is none. */
+export function commonVersion(ours: VersionRange, theirs: VersionRange): number | null {
+  const newest = Math.min(ours.max, theirs.max);
+  return newest >= Math.max(ours.min, theirs.min) ? newest : null;
+}
+
+const strangersFrame = z.object({
+  m: z.tuple(
+    [z.object({ type: z.literal("hello"), protocolMin: z.int(), protocolMax: z.int() })],
+    z.unknown(),
+  ),
+});
+
+/** The range in a frame that begins with `hello`, of whatever version; null for any other text. */
+export function versionsInHello(text: string): VersionRange | null {
+  if (text.length > FRAME_BYTES_MAX) return null;
+  try {
+    const frame = strangersFrame.safeParse(JSON.parse(text));
+    if (!frame.success) return null;
+    const [hello] = frame.data.m;
+    return { min: hello.protocolMin, max: hello.protocolMax };
+  } catch {
+    return null;
+  }
+}
 
 /** A frame that breaks the protocol; the socket is closed with {@link CLOSE.protocol}. */
 export class ProtocolError extends Error {

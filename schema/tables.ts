@@ -231,14 +231,18 @@ export const agents = sqliteTable(
     version: text("version").notNull(),
     label: text("label"),
     clientId: text("client_id"),
-    /** `pending` = registered, and nothing else until an admin approves it. */
-    status: text("status", { enum: ["online", "offline", "revoked", "updating", "pending"] }).notNull(),
+    /** `pending` = registered, and nothing else until an admin approves it; `locked` = until an admin unlocks it. */
+    status: text("status", {
+      enum: ["online", "offline", "revoked", "updating", "pending", "locked"],
+    }).notNull(),
     lastSeenAt: integer("last_seen_at"),
     /** When it was seen last, or made. */
     activeAt: integer("active_at").generatedAlwaysAs(sql`coalesce("last_seen_at", "created_at")`, {
       mode: "virtual",
     }),
     freeDiskBytes: integer("free_disk_bytes"),
+    /** How it was connected last; null = it did not say. */
+    connection: text("connection", { enum: ["websocket", "long_poll"] }),
     allowedRoots: text("allowed_roots", { mode: "json" }).$type<string[]>(),
     createdAt: integer("created_at").notNull(),
     revokedAt: integer("revoked_at"),
@@ -360,6 +364,8 @@ export const jobs = sqliteTable(
     updatedAt: integer("updated_at").notNull(),
     /** When it is to start; null = at once. */
     startAt: integer("start_at"),
+    /** Until then an agent that had it before may still be at work on it; null = no other had it. */
+    heldUntil: integer("held_until"),
     startedAt: integer("started_at"),
     finishedAt: integer("finished_at"),
     idempotencyKey: text("idempotency_key"),

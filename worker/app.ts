@@ -26,6 +26,7 @@ import { auditRoutes } from "./routes/audit.ts";
 import { azureOauth } from "./routes/azure-oauth.ts";
 import { clients } from "./routes/clients.ts";
 import { developmentHub } from "./routes/development-hub.ts";
+import { developmentOutbox } from "./routes/development-outbox.ts";
 import { health } from "./routes/health.ts";
 import { jobs } from "./routes/jobs.ts";
 import { live } from "./routes/live.ts";
@@ -36,7 +37,9 @@ import { session } from "./routes/session.ts";
 import { members, sessionRoutes } from "./routes/sessions.ts";
 import { sso } from "./routes/sso.ts";
 import { storageConnections } from "./routes/storage-connections.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { sha256Hex } from "./secrets.ts";
+import { deliverBehind } from "./sweep.ts";
 
 const BODY_BYTES_MAX = 512 * 1024;
 
@@ -58,6 +61,7 @@ export function createApp(): Hono<App> {
     ),
   );
   app.use(guard);
+  app.use(deliverBehind);
 
   app.route("/api/health", health);
   app.route("/api/session", session);
@@ -72,6 +76,7 @@ export function createApp(): Hono<App> {
   app.route("/api/projects", projects);
   app.route("/api/registration-codes", registrationCodes);
   app.route("/api/api-keys", apiKeys);
+  app.route("/api/webhooks", webhookRoutes);
   app.route("/api/agents", agents);
   app.route("/api/jobs", jobs);
   app.route("/api/agent", agentApi);
@@ -81,6 +86,7 @@ export function createApp(): Hono<App> {
   app.route("/api/clients", clientReports);
   app.route("/sso", sso);
   app.route("/dev/hub", developmentHub);
+  app.route("/dev/outbox", developmentOutbox);
 
   app.notFound((c) => c.json(notFound().body, 404));
   app.onError((error, c) => {
@@ -196,6 +202,12 @@ async function admitAgent(c: Context<App>): Promise<void> {
   await limitCaller(c, { kind: "agent", orgId: known.orgId, id: agentId });
   if (known.pending === true) {
     throw new Problem("AGENT_PENDING", "This agent waits for an admin to approve it in the dashboard");
+  }
+  if (known.locked === true) {
+    throw new Problem(
+      "AGENT_LOCKED",
+      "This agent is locked, because its identity was used from two places; an admin unlocks it in the dashboard",
+    );
   }
   c.set("agent", { ...known, keyHash });
   c.set("db", scopedDb(c.env.DB, known.orgId));

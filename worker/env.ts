@@ -5,9 +5,11 @@ import type { CronRecord } from "../durable-objects/cron-record.ts";
 import type { Limits } from "../durable-objects/limits.ts";
 import type { OrganizationFeed } from "../durable-objects/organization-feed.ts";
 import { hubTrustFaults } from "./auth/hub-trust.ts";
+import { outboxFaults, type OutboxVariables } from "./outbox/settings.ts";
 import { isKeyRing, KEY_RING_FORM } from "./secrets.ts";
 
-export interface Env {
+/** Who is told of what happens, and how: {@link OutboxVariables}. */
+export interface Env extends OutboxVariables {
   readonly DB: D1Database;
   readonly AGENT: DurableObjectNamespace<AgentObject>;
   readonly FEED: DurableObjectNamespace<OrganizationFeed>;
@@ -65,6 +67,7 @@ export function misconfigurations(env: Env): string[] {
   if (env.ENVIRONMENT === "production" && env.DEV_HUB_SECRET !== undefined) {
     wrong.push("DEV_HUB_SECRET must not be set in production; it is ignored");
   }
+  wrong.push(...outboxFaults(env));
   if ((env.AZURE_CLIENT_ID === undefined) !== (env.AZURE_CLIENT_SECRET === undefined)) {
     wrong.push("AZURE_CLIENT_ID and AZURE_CLIENT_SECRET must be set together");
   }

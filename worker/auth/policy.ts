@@ -18,6 +18,7 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "GET /dev/hub": "public",
   "POST /dev/hub": "public",
   "GET /dev/hub/sign-in": "public",
+  "GET /dev/outbox": "public",
 
   "GET /api/session": "viewer",
   "DELETE /api/session": "viewer",
@@ -28,6 +29,7 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "GET /api/audit": "admin",
   "GET /api/audit/export": "admin",
   "GET /api/overview": "viewer",
+  "GET /api/notifications": "viewer",
   "GET /api/live": "viewer",
 
   "GET /api/clients": "viewer",
@@ -39,6 +41,7 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "GET /api/storage-connections": "viewer",
   "POST /api/storage-connections": "admin",
   "GET /api/storage-connections/:id": "viewer",
+  "DELETE /api/storage-connections/:id": "admin",
   "GET /api/storage-connections/:id/containers": "member",
   "POST /api/storage-connections/:id/containers": "admin",
 
@@ -70,11 +73,18 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "GET /api/api-keys/:id": "admin",
   "POST /api/api-keys/:id/revoke": "admin",
 
+  "GET /api/webhooks": "admin",
+  "POST /api/webhooks": "admin",
+  "DELETE /api/webhooks/:id": "admin",
+  "POST /api/webhooks/:id/enable": "admin",
+  "POST /api/webhooks/:id/test": "admin",
+
   "GET /api/agents": "viewer",
   "GET /api/agents/:id": "viewer",
   "PATCH /api/agents/:id": "admin",
   "DELETE /api/agents/:id": "admin",
   "POST /api/agents/:id/revoke": "admin",
+  "POST /api/agents/:id/unlock": "admin",
   "POST /api/agents/:id/approve": "admin",
   "POST /api/agents/:id/refuse": "admin",
 
@@ -89,6 +99,7 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "POST /api/jobs/:id/retry": "member",
   "POST /api/jobs/:id/duplicate": "member",
   "GET /api/jobs/:id/failures": "viewer",
+  "GET /api/jobs/:id/log": "viewer",
 
   "GET /api/jobs/:id/manifest": "viewer",
   "GET /api/jobs/:id/files.csv": "viewer",
@@ -103,11 +114,13 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
 
   "POST /api/agent/register": "public",
   "GET /api/agent/session": "agent",
+  "POST /api/agent/sync": "agent",
   "POST /api/agent/grants": "agent",
   "GET /api/agent/jobs/:id/manifest": "agent",
   "PUT /api/agent/jobs/:id/manifest": "agent",
   "POST /api/agent/jobs/:id/manifest": "agent",
   "GET /api/agent/jobs/:id/only": "agent",
+  "POST /api/agent/jobs/:id/quarantine": "agent",
 };
 
 /**
@@ -118,6 +131,7 @@ const PEOPLE_ONLY: readonly RegExp[] = [
   /^\w+ \/api\/sessions?(\/|$)/,
   /^\w+ \/api\/api-keys(\/|$)/,
   /^\w+ \/api\/azure\//,
+  /^\w+ \/api\/webhooks(\/|$)/,
   /^GET \/api\/live$/,
 ];
 

@@ -31,10 +31,16 @@ export async function listContainers(account: StorageAccount): Promise<string[]>
   return Array.from(xml.matchAll(/<Container><Name>([a-z0-9$-]+)<\/Name>/g), (match) => match[1] as string);
 }
 
-/** Makes a container; one that is there already is fine. */
-export async function createContainer(account: StorageAccount, name: string): Promise<void> {
-  const fine = ["ContainerAlreadyExists"];
-  await askBlobService(account, { method: "PUT", path: `/${name}`, query: { restype: "container" }, fine });
+/** Makes a container; false where it is there already. */
+export async function createContainer(account: StorageAccount, name: string): Promise<boolean> {
+  const there = "ContainerAlreadyExists";
+  const request = {
+    method: "PUT",
+    path: `/${name}`,
+    query: { restype: "container" },
+    fine: [there],
+  } as const;
+  return !(await askBlobService(account, request)).includes(there);
 }
 
 /** One request, and the text of its answer. `fine`: codes of refusals that are none. Throws {@link BlobServiceError}. */

@@ -4,7 +4,7 @@
  * Decisions are made by `error`, never by the description, which Microsoft changes at will; no text of its is handed on.
  */
 import * as z from "zod";
-import { base64, fromBase64, randomToken } from "../secrets.ts";
+import { base64, fromBase64, randomToken, sameSecret } from "../secrets.ts";
 import { askMicrosoft, MicrosoftUnreachable, type Microsoft } from "./microsoft.ts";
 
 /** Acting as the person who consented, at the two services we need; neither reads mail, files or the directory. */
@@ -102,7 +102,7 @@ export async function exchangeCode(
     scope: `${SIGN_IN_SCOPES} ${SCOPES.management}`,
   });
   if (answer.id_token === undefined || answer.refresh_token === undefined) throw notUnderstood();
-  const principal = readIdToken(microsoft, answer.id_token, request.nonce);
+  const principal = await readIdToken(microsoft, answer.id_token, request.nonce);
   return { tokens: tokensOf(answer, answer.refresh_token), principal };
 }
 
@@ -205,14 +205,15 @@ const idClaims = z.object({
  * It came from Microsoft over a connection of our own, so its signature needs no look (OpenID Connect Core, 3.1.3.7, 6);
  * that it is of this application, this attempt and the tenant it names, does.
  */
-function readIdToken(microsoft: Microsoft, token: string, nonce: string): Principal {
+async function readIdToken(microsoft: Microsoft, token: string, nonce: string): Promise<Principal> {
   const parsed = idClaims.safeParse(claimsOf(token));
   if (!parsed.success) throw notUnderstood();
   const { iss, aud, exp, tid, oid, preferred_username: name, ...rest } = parsed.data;
+  const isSameAttempt = await sameSecret(rest.nonce, nonce);
   const fits =
     iss === issuerOf(microsoft, tid) &&
     aud === microsoft.clientId &&
-    rest.nonce === nonce &&
+    isSameAttempt &&
     exp * 1_000 > Date.now() - CLOCK_SKEW_MS;
   if (!fits) throw new EntraRefusal("other", "Microsoft's answer is for somebody else");
   return { tenantId: tid.toLowerCase(), name: name ?? oid };

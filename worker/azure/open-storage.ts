@@ -7,6 +7,7 @@ import { openConnection, type OpenedConnection } from "../db/connections.ts";
 import { keepRefreshed, refuseConnection } from "../db/oauth-connections.ts";
 import type { Env } from "../env.ts";
 import { Problem } from "../problems.ts";
+import { sameSecret } from "../secrets.ts";
 import { BlobServiceError } from "./blob-service.ts";
 import { EntraRefusal, refreshTokens, type Tokens } from "./entra.ts";
 import { microsoftOf, MicrosoftUnreachable } from "./microsoft.ts";
@@ -59,7 +60,7 @@ async function openStorage(
     });
     const { access } = secret;
     const isGood = access !== null && access.expiresAtMs - Date.now() > TOKEN_LEFT_MS_MIN;
-    if (isGood && access.token !== staleToken) return bearer(access.token);
+    if (isGood && !(await sameSecret(access.token, staleToken ?? ""))) return bearer(access.token);
     const tokens = await refresh(env, db, { connectionId, opened, refreshToken: secret.refreshToken });
     if (tokens !== null) return bearer(tokens.accessToken);
     if (races === RACES_MAX)

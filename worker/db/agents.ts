@@ -4,8 +4,9 @@ import type { Agent, agentUpdate, Page } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { agentKeys, agents, registrationCodes } from "../../schema/tables.ts";
 import { invalid, notFound, Problem } from "../problems.ts";
-import { audit, auditIfChanged, type Actor } from "./audit.ts";
+import { auditIfChanged, type Actor } from "./audit.ts";
 import { assertOpenClient } from "./clients.ts";
+import { differs } from "./differs.ts";
 import { chosen, iso, isoOrNull, pageOfSorted, type Listing, type SortedQuery } from "./paging.ts";
 
 const FIELDS = {
@@ -20,6 +21,7 @@ const FIELDS = {
   status: agents.status,
   lastSeenAt: agents.lastSeenAt,
   freeDiskBytes: agents.freeDiskBytes,
+  connection: agents.connection,
   createdAt: agents.createdAt,
   activeJobCount: sql<number>`(select count(*) from jobs j where j.org_id = "agents"."org_id" and j.agent_id = "agents"."id" and j.status in ('created','scanning','ready','running','paused'))`,
 };
@@ -63,8 +65,8 @@ export async function updateAgent(
   if (Object.keys(body).length === 0) return present;
   if (typeof body.clientId === "string") await assertOpenClient(db, body.clientId);
   await db.batch([
-    db.update(agents, body, eq(agents.id, id)),
-    audit(db, actor, "agent.changed", id, { fields: Object.keys(body) }),
+    db.update(agents, body, and(eq(agents.id, id), differs(agents, body))),
+    auditIfChanged(db, actor, "agent.changed", id, { fields: Object.keys(body) }),
   ]);
   return await readAgent(db, id);
 }
@@ -107,6 +109,15 @@ export async function approveAgent(db: ScopedDb, actor: Actor, id: string): Prom
   return await readAgent(db, id);
 }
 
+/** What was locked because there were two of it; the one that connects next is the agent. */
+export async function unlockAgent(db: ScopedDb, actor: Actor, id: string): Promise<Agent> {
+  await db.batch([
+    db.update(agents, { status: "offline" }, and(eq(agents.id, id), eq(agents.status, "locked"))),
+    auditIfChanged(db, actor, "agent.unlocked", id),
+  ]);
+  return await readAgent(db, id);
+}
+
 export async function refuseAgent(db: ScopedDb, actor: Actor, id: string): Promise<Agent> {
   const pending = and(eq(agents.id, id), eq(agents.status, "pending"));
   await db.batch([
@@ -122,6 +133,7 @@ export async function assertUsableAgent(db: ScopedDb, id: string): Promise<void>
   const row = await db.first({ status: agents.status }, agents, { where });
   if (row === null) throw invalid({ agentId: "There is no such agent, or it was revoked" });
   if (row.status === "pending") throw invalid({ agentId: "This agent waits for approval; approve it first" });
+  if (row.status === "locked") throw invalid({ agentId: "This agent is locked; unlock or revoke it first" });
 }
 
 type AgentRow = Omit<Agent, "lastSeenAt" | "createdAt"> & { lastSeenAt: number | null; createdAt: number };

@@ -6,7 +6,7 @@ import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { apiKeys } from "../../schema/tables.ts";
 import { notFound } from "../problems.ts";
 import { sha256Hex } from "../secrets.ts";
-import { audit, auditIfChanged, type Actor } from "./audit.ts";
+import { auditIfChanged, type Actor } from "./audit.ts";
 import { behind, iso, isoOrNull, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
 
 const DAY_MS = 86_400_000;
@@ -61,7 +61,7 @@ export async function revokeApiKey(db: ScopedDb, actor: Actor, id: string): Prom
   await readApiKey(db, id);
   await db.batch([
     db.update(apiKeys, { revokedAt: Date.now() }, and(eq(apiKeys.id, id), isNull(apiKeys.revokedAt))),
-    audit(db, actor, "api_key.revoked", id),
+    auditIfChanged(db, actor, "api_key.revoked", id),
   ]);
   return await readApiKey(db, id);
 }

@@ -2,6 +2,7 @@
  * The audit log: who did what to which thing. Only ever added to, in the same batch as what it tells of. An entry gets its
  * place in the organization's chain a moment later (`audit-chain.ts`), so that nobody's write waits for a place.
  */
+import type { SQL } from "drizzle-orm";
 import type { ScopedDb, Write } from "../../schema/scoped-db.ts";
 import { redact } from "../../schema/redact.ts";
 import { auditLog } from "../../schema/tables.ts";
@@ -37,6 +38,16 @@ export function auditIfChanged(
   details: Record<string, unknown> | null = null,
 ): Write {
   return db.insertIfChanged(auditLog, entry(actor, action, objectId, details));
+}
+
+/** The same, if a condition holds in that moment; the condition names the organization itself. */
+export function auditIf(
+  db: ScopedDb,
+  actor: Actor,
+  { action, objectId, details }: { action: string; objectId: string; details: Record<string, unknown> },
+  condition: SQL,
+): Write {
+  return db.insertIf(auditLog, entry(actor, action, objectId, details), condition);
 }
 
 function entry(

@@ -6,6 +6,7 @@ import { agents, clients } from "../../schema/tables.ts";
 import { invalid, notFound, Problem } from "../problems.ts";
 import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { createOnce } from "./create.ts";
+import { differs } from "./differs.ts";
 import { makeId } from "./ids.ts";
 import { chosen, iso, pageOfSorted, type Listing, type SortedQuery } from "./paging.ts";
 
@@ -80,22 +81,24 @@ export async function updateClient(
   await readClient(db, id);
   const where = and(
     eq(clients.id, id),
+    differs(clients, body),
     body.status === "archived" ? sql`not ${hasActiveJobs(db, id)}` : undefined,
   );
-  const [changed] = await db.batch([
+  await db.batch([
     db.update(clients, { ...body, updatedAt: Date.now() }, where),
     auditIfChanged(db, actor, "client.changed", id, {
       fields: Object.keys(body),
       ...(body.status === undefined ? {} : { status: body.status }),
     }),
   ]);
-  if (changed === 0) {
+  const client = await readClient(db, id);
+  if (body.status === "archived" && client.status !== "archived") {
     throw new Problem(
       "CONFLICT",
       "The client has jobs that are not finished; let them end, or cancel them, first",
     );
   }
-  return await readClient(db, id);
+  return client;
 }
 
 function hasActiveJobs(db: ScopedDb, clientId: string) {

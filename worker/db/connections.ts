@@ -1,14 +1,17 @@
-import { and, desc, eq } from "drizzle-orm";
+import { and, asc, desc, eq, sql } from "drizzle-orm";
 import type { Connection, Page } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
-import { storageConnections } from "../../schema/tables.ts";
+import { oauthStates, projects, storageConnections } from "../../schema/tables.ts";
 import type { PastedSecret, SealedSecret, StorageAccount } from "../azure/storage-account.ts";
-import { notFound } from "../problems.ts";
+import { notFound, Problem } from "../problems.ts";
 import { isSealedUnderNewest, seal, unseal, type SealedPlace } from "../secrets.ts";
-import { audit, type Actor } from "./audit.ts";
+import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { createOnce } from "./create.ts";
 import { makeId } from "./ids.ts";
 import { behind, iso, isoOrNull, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
+
+/** Enough to know whether there is more than one. */
+const USERS_NAMED_MAX = 2;
 
 /** No column of the secret: only {@link openConnection} reads it. */
 const FIELDS = {
@@ -37,6 +40,31 @@ export async function readConnection(db: ScopedDb, id: string): Promise<Connecti
   const row = await db.first(FIELDS, storageConnections, { where: eq(storageConnections.id, id) });
   if (row === null) throw notFound();
   return show(row);
+}
+
+/** Only one that no project uses: its secret goes with it, and nothing could be moved or read back any more. */
+export async function deleteConnection(db: ScopedDb, actor: Actor, id: string): Promise<void> {
+  const { name, account } = await readConnection(db, id);
+  const isUnused = sql`not exists (select 1 from projects p where p.org_id = ${db.orgId} and p.connection_id = ${id})`;
+  const [removed] = await db.batch([
+    db.delete(storageConnections, sql`${eq(storageConnections.id, id)} and ${isUnused}`),
+    auditIfChanged(db, actor, "storage.deleted", id, { name, account }),
+    // Somebody may be at Microsoft just now, to connect it anew.
+    db.delete(oauthStates, sql`${eq(oauthStates.connectionId, id)} and ${isUnused}`),
+  ]);
+  if (removed !== 0) return;
+  const [first, ...others] = await db.select({ name: projects.name }, projects, {
+    where: eq(projects.connectionId, id),
+    orderBy: asc(projects.id),
+    limit: USERS_NAMED_MAX,
+  });
+  // Deleted by somebody else in this moment.
+  if (first === undefined) throw notFound();
+  const more = others.length === 0 ? "" : " and by others";
+  throw new Problem(
+    "CONFLICT",
+    `The connection is used by the project "${first.name}"${more}; choose another connection there first`,
+  );
 }
 
 export async function createConnection(

@@ -241,6 +241,12 @@ export async function registerAgent(
     insert into audit_log (org_id, id, at, actor_kind, actor_id, address, action, object_id, details)
     select org_id, ?4, ?2, 'agent', ?3, ?5, 'agent.registered', ?3, json_object('codeId', id)
     from registration_codes where code_hash = ?1 and agent_id = ?3`);
+  // Of a code that never was nobody knows whose it could be.
+  const refuse = database.prepare(`
+    insert into audit_log (org_id, id, at, actor_kind, actor_id, address, action, object_id, details)
+    select org_id, ?4, ?2, 'system', null, ?5, 'code.refused', id, json_object('reason',
+      case when revoked_at is not null then 'revoked' when used_at is not null then 'used' else 'expired' end)
+    from registration_codes where code_hash = ?1 and agent_id is not ?3`);
   await database.batch([
     insert.bind(
       codeHash,
@@ -255,6 +261,7 @@ export async function registerAgent(
     ),
     use.bind(codeHash, nowMs, agentId),
     log.bind(codeHash, nowMs, agentId, makeId("audit"), facts.address),
+    refuse.bind(codeHash, nowMs, agentId, makeId("audit"), facts.address),
   ]);
   const [made] = await db
     .select({ orgId: registrationCodes.orgId, orgName: organizations.name })

@@ -2,8 +2,10 @@
  * Jobs as users see and steer them. What is wanted changes here, with a new revision; what was reached is written by the
  * agent's object (`durable-objects/job-record.ts`).
  */
-import { and, eq, inArray, isNull, lte, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, isNull, lte, ne, notInArray, or, gt, sql, type SQL } from "drizzle-orm";
 import type * as z from "zod";
+import { jobCancelled } from "../../durable-objects/happenings.ts";
+import { LEASE_SURELY_OVER_MS } from "../../durable-objects/hub.ts";
 import { TOTAL_FIELDS, totalsOf } from "../../durable-objects/job-record.ts";
 import {
   jobCreate,
@@ -21,6 +23,7 @@ import {
   FAILURES_KEPT_MAX,
   FINAL_STATUSES,
   isFinal,
+  PURGE_DAYS_MAX,
   repetition,
   transferOptions,
   ZERO_TOTALS,
@@ -222,6 +225,10 @@ export interface JobChange {
 export interface Released {
   readonly agentId: string;
   readonly desired: Desired;
+  /** Until when the job waited for another agent already. */
+  readonly heldUntil: number | null;
+  /** It has another agent now. */
+  readonly isMoved: boolean;
 }
 
 /**
@@ -241,13 +248,20 @@ export async function updateJob(
   if (bandwidthMbps !== undefined && isFinal(before.status)) throw refusal;
   const limits = bandwidthMbps !== undefined && bandwidthMbps !== before.config.options.bandwidthMbps;
   const moves = agentId !== undefined && agentId !== before.agentId;
+  const renames = name !== undefined && name !== before.name;
   const replans = moves || (startAt !== undefined && timeOf(startAt) !== timeOf(before.startAt ?? null));
   if (moves) await assertUsableAgent(db, agentId);
-  if (name === undefined && !limits && !replans) return { job: before, released: null };
+  const heldUntil = moves ? await heldUntilOf(db, id) : null;
+  if (!renames && !limits && !replans) return { job: before, released: null };
   const set = {
-    ...(name === undefined ? {} : { name }),
+    ...(renames ? { name } : {}),
     ...(limits ? limitedTo(bandwidthMbps) : {}),
-    ...(replans ? { ...(moves ? { agentId } : {}), ...plannedFor(startAt) } : {}),
+    ...(replans
+      ? {
+          ...(moves ? { agentId, heldUntil: heldAtLeast(LEASE_SURELY_OVER_MS) } : {}),
+          ...plannedFor(startAt),
+        }
+      : {}),
     ...(limits || replans ? { desiredRev: sql`${jobs.desiredRev} + 1` } : {}),
     updatedAt: Date.now(),
   };
@@ -263,7 +277,7 @@ export async function updateJob(
   ]);
   if (changed === 0) throw replans ? new Problem("CONFLICT", HAS_BEGUN) : refusal;
   const job = await readJob(db, id);
-  return { job, released: replans ? releasedOf(before, job) : null };
+  return { job, released: replans ? { ...releasedOf(before, job), heldUntil, isMoved: moves } : null };
 }
 
 const HAS_BEGUN =
@@ -279,6 +293,29 @@ function notBegun({ agentId, epoch }: Job): SQL | undefined {
   );
 }
 
+/** Whoever was to wait already waits no less. */
+function heldAtLeast(ms: number): SQL {
+  return sql`max(coalesce(${jobs.heldUntil}, 0), ${Date.now() + ms})`;
+}
+
+/** When the agent that had the job is surely at work on it no more, as its object knows better; null = it is not. */
+export async function letGo(
+  db: ScopedDb,
+  { id, epoch }: Job,
+  untilMs: number | null,
+  before: number | null,
+): Promise<void> {
+  const heldUntil = Math.max(untilMs ?? 0, before ?? 0);
+  const where = and(eq(jobs.id, id), eq(jobs.epoch, epoch), isNotNull(jobs.heldUntil));
+  await db.batch([db.update(jobs, { heldUntil: heldUntil === 0 ? null : heldUntil }, where)]);
+}
+
+/** Until when another agent may be at work on a job that this one has not begun. */
+export async function heldUntilOf(db: ScopedDb, id: string): Promise<number | null> {
+  const row = await db.first({ heldUntil: jobs.heldUntil }, jobs, { where: eq(jobs.id, id) });
+  return row?.heldUntil ?? null;
+}
+
 function plannedFor(startAt: string | null | undefined) {
   return {
     epoch: sql`${jobs.epoch} + 1`,
@@ -287,7 +324,7 @@ function plannedFor(startAt: string | null | undefined) {
   };
 }
 
-function releasedOf(before: Job, after: Job): Released {
+function releasedOf(before: Job, after: Job): Pick<Released, "agentId" | "desired"> {
   const desired = { ...desiredOf(before), state: "cancel", rev: after.desiredRev } as const;
   return { agentId: before.agentId, desired };
 }
@@ -331,6 +368,9 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
       and(eq(jobs.id, id), where),
     ),
     auditIfChanged(db, actor, `job.${action}`, id, { epoch: before.epoch }),
+    ...(action === "cancel"
+      ? [jobCancelled(db, { jobId: id, epoch: before.epoch, actorId: actor.id }, Date.now())]
+      : []),
   ]);
   const after = await readJob(db, id);
   if (changed === 0 && !isAsWanted(after, action)) {
@@ -392,6 +432,7 @@ export async function retryJob(
   actor: Actor,
   id: string,
   only: "failed" | undefined,
+  claim: (retry: RetryClaim) => Promise<RetryClaim>,
 ): Promise<JobRetried> {
   const before = await readJob(db, id);
   if (before.agentStatus === "revoked") {
@@ -399,6 +440,9 @@ export async function retryJob(
   }
   const reason = only === undefined ? null : await whyEverything(db, before);
   const moves = only === undefined || reason !== null ? "everything" : "failed";
+  const first = await claim({ epoch: before.epoch, moves, reason });
+  // Asked a second time, because the answer to the first was lost.
+  if (first.epoch !== before.epoch) return { ...before, retry: { moves: first.moves, reason: first.reason } };
   const place = destinationOf(before.config.destination);
   const retriable = or(
     inArray(jobs.status, ["failed", "cancelled"]),
@@ -446,6 +490,13 @@ export async function retryJob(
     throw new Problem("CONFLICT", NOT_RETRIABLE, { status: job.status });
   }
   return { ...job, retry: { moves, reason } };
+}
+
+/** What a retry was going to do, and of which epoch. */
+export interface RetryClaim {
+  readonly epoch: number;
+  readonly moves: "everything" | "failed";
+  readonly reason: string | null;
 }
 
 const NOT_RETRIABLE = "Only a failed or cancelled job, or one with failed files, can be retried";
@@ -597,8 +648,6 @@ export async function listFailures(db: ScopedDb, id: string, query: PageQuery): 
   };
 }
 
-/** For so long after files at the source were due to be removed for good, the destination may be asked about them. */
-const PURGE_DAYS_MAX = 60;
 const DAY_MS = 86_400_000;
 
 /**
@@ -619,7 +668,8 @@ export async function findGrantable(
     isNull(jobs.startedAt),
   );
   const isDue = or(isNull(jobs.startAt), lte(jobs.startAt, nowMs));
-  await db.batch([db.update(jobs, { startedAt: nowMs }, and(begins, notFinal, isDue))]);
+  const isFree = or(isNull(jobs.heldUntil), lte(jobs.heldUntil, nowMs));
+  await db.batch([db.update(jobs, { startedAt: nowMs }, and(begins, notFinal, isDue, isFree))]);
   const row = await db.first(
     {
       epoch: jobs.epoch,
@@ -640,7 +690,7 @@ export async function findGrantable(
   if (row === null) throw notFound();
   const { status, config, connectionId } = row;
   const isOver = isFinal(status);
-  // Not begun by the write above: its time has not come.
+  // Not begun by the write above: its time has not come, or another may still be at work on it.
   const isEarly = !isOver && row.startedAt === null;
   if (row.epoch !== epoch || isEarly || (isOver && !mayPurge(row, nowMs))) {
     throw new Problem("CONFLICT", "This run of the job is over", { status, epoch: row.epoch });

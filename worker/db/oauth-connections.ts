@@ -3,6 +3,7 @@
  * replaced only while it is the one that was read, so that a slow request never undoes what a quicker one did.
  */
 import { and, eq, isNull } from "drizzle-orm";
+import { connectionRefused } from "../../durable-objects/happenings.ts";
 import type { Connection } from "../../schema/api.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { storageConnections } from "../../schema/tables.ts";
@@ -102,9 +103,11 @@ export async function refuseConnection(
 ): Promise<boolean> {
   const isNew = and(isStill(id, sealed), isNull(storageConnections.refusedAt));
   const system = { kind: "system", id: null, address: null } as const;
+  const nowMs = Date.now();
   const [changed] = await db.batch([
-    db.update(storageConnections, { refusedAt: Date.now() }, isNew),
+    db.update(storageConnections, { refusedAt: nowMs }, isNew),
     auditIfChanged(db, system, "storage.refused", id, { reason }),
+    connectionRefused(db, id, nowMs),
   ]);
   return changed === 1;
 }

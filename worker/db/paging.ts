@@ -26,6 +26,11 @@ export interface Listing {
   readonly name: string;
   /** What is compared, where the table goes by the name that is given; null = the id alone. Never null in a row. */
   readonly keys: Readonly<Record<Sort, ((table: string) => string) | null>>;
+  /**
+   * Of a key that is computed from other tables, for each of its values from 0 on what holds of rows that have it. A page is
+   * then looked for value by value, and what stands behind it is not computed.
+   */
+  readonly values?: { readonly sort: Sort; readonly conditions: readonly ((table: string) => string)[] };
 }
 
 export interface Chosen {
@@ -42,7 +47,7 @@ export interface Chosen {
  */
 export function chosen(
   db: ScopedDb,
-  { table, name, keys }: Listing,
+  { table, name, keys, values }: Listing,
   query: SortedQuery,
   { index, filters }: { index: string; filters: readonly SQL[] },
 ): Chosen {
@@ -51,29 +56,56 @@ export function chosen(
   const direction = sql.raw(order === "ascending" ? "asc" : "desc");
   const keyOf = keys[sort];
   const key = keyOf === null ? null : sql.raw(keyOf("t"));
-  const conditions = [sql`t.org_id = ${db.orgId}`, ...filters, ...searched(query.search), ...behindCursor()];
-  const by = key === null ? sql`t.id ${direction}` : sql`${key} ${direction}, t.id ${direction}`;
-  const ids = sql`select t.id from ${sql.raw(name)} t indexed by ${sql.raw(index)} where ${sql.join(conditions, sql` and `)} order by ${by} limit ${limitOf(query)}`;
+  const cursor = query.cursor === undefined ? null : partsOf(query.cursor);
+  if (cursor !== null && (key === null) !== (cursor[1] === null))
+    throw invalid({ cursor: "Not a cursor of this list in this order" });
+  const than = sql.raw(order === "ascending" ? ">" : "<");
+  const limit = limitOf(query);
+  const conditions = [sql`t.org_id = ${db.orgId}`, ...filters, ...searched(query.search)];
   const sortKey = sql<string | number | null>`${sql.raw(keyOf === null ? "null" : keyOf(name))}`.as(
     "sort_key",
   );
   return {
-    where: sql`${table.id} in (${ids})`,
+    where: sql`${table.id} in (${values?.sort === sort ? byValues(values.conditions) : byKey()})`,
     orderBy:
       key === null
         ? [sql`${table.id} ${direction}`]
-        : [sql`sort_key ${direction}`, sql`${table.id} ${direction}`],
+        : // With the sign no index is in this order: else SQLite would walk one a second time, to be spared sorting a page.
+          [sql`+sort_key ${direction}`, sql`${table.id} ${direction}`],
     sortKey,
-    limit: limitOf(query),
+    limit,
   };
 
-  function behindCursor(): SQL[] {
-    if (query.cursor === undefined) return [];
-    const [id, value] = partsOf(query.cursor);
-    const than = sql.raw(order === "ascending" ? ">" : "<");
-    if ((key === null) !== (value === null))
-      throw invalid({ cursor: "Not a cursor of this list in this order" });
-    return [key === null ? sql`t.id ${than} ${id}` : sql`(${key}, t.id) ${than} (${value}, ${id})`];
+  function byKey(): SQL {
+    const by = key === null ? sql`t.id ${direction}` : sql`${key} ${direction}, t.id ${direction}`;
+    return idsOf(cursor === null ? [] : [behindCursor(cursor)], by);
+  }
+
+  function behindCursor([id, value]: Position): SQL {
+    return key === null ? sql`t.id ${than} ${id}` : sql`(${key}, t.id) ${than} (${value}, ${id})`;
+  }
+
+  /** Those of one value after those of another; SQLite begins with the next only when the page is not full. */
+  function byValues(all: readonly ((table: string) => string)[]): SQL {
+    const isAscending = order === "ascending";
+    const steps = all
+      .map((condition, value) => ({ value, holds: sql.raw(condition("t")) }))
+      .filter(
+        ({ value }) =>
+          cursor === null || (isAscending ? value >= Number(cursor[1]) : value <= Number(cursor[1])),
+      )
+      .map(({ value, holds }) =>
+        cursor !== null && value === cursor[1] ? [holds, sql`t.id ${than} ${cursor[0]}`] : [holds],
+      );
+    const parts = (isAscending ? steps : steps.toReversed()).map(
+      (more) => sql`select id from (${idsOf(more, sql`t.id ${direction}`)})`,
+    );
+    // A cursor may name a value there is not.
+    return parts.length === 0 ? sql`null` : sql`${sql.join(parts, sql` union all `)} limit ${limit}`;
+  }
+
+  function idsOf(more: readonly SQL[], by: SQL): SQL {
+    return sql`select t.id from ${sql.raw(name)} t indexed by ${sql.raw(index)} where ${sql.join([...conditions, ...more], sql` and `)} order by ${by} limit ${limit}`;
   }
 }
 
@@ -90,8 +122,10 @@ function searched(search: string | undefined): SQL[] {
   ];
 }
 
+type Position = readonly [id: string, value: string | number | null];
+
 /** A cursor is an id; where something else sorts, with its value behind it. */
-function partsOf(cursor: string): [id: string, value: string | number | null] {
+function partsOf(cursor: string): Position {
   const at = cursor.indexOf("~");
   if (at === -1) return [cursor, null];
   const text = cursor.slice(at + 2);

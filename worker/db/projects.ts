@@ -8,6 +8,7 @@ import { invalid, notFound, Problem } from "../problems.ts";
 import { audit, auditIfChanged, type Actor } from "./audit.ts";
 import { assertOpenClient } from "./clients.ts";
 import { createOnce } from "./create.ts";
+import { differs } from "./differs.ts";
 import { makeId } from "./ids.ts";
 import { chosen, iso, pageOfSorted, type Listing, type SortedQuery } from "./paging.ts";
 
@@ -52,12 +53,43 @@ const JOIN = [
  * jobs tell whether all are the same, and the index over a project's jobs has them at its two ends.
  */
 const statusRank = (t: string) => {
+  const { isCancelled, isCompleted, isRefused, isPlanned } = statusParts(t);
+  return `case when ${isCancelled} then 4 when ${isCompleted} then 3 when ${isRefused} then 0 when ${isPlanned} then 2 else 1 end`;
+};
+
+/** For each rank what holds of a project that has it. Each case begins with what is looked up soonest. */
+const STATUS_VALUES: readonly ((t: string) => string)[] = [
+  (t) => {
+    const { isCancelled, isRefused, isCompleted } = statusParts(t);
+    return `case when ${isCancelled} then 0 when ${isRefused} then not ${isCompleted} else 0 end`;
+  },
+  (t) => {
+    const { isCancelled, isRefused, isPlanned, isCompleted } = statusParts(t);
+    return `case when ${isCancelled} or ${isRefused} then 0 when ${isPlanned} then 0 else not ${isCompleted} end`;
+  },
+  (t) => {
+    const { isCancelled, isPlanned, isRefused } = statusParts(t);
+    return `case when ${isCancelled} then 0 when ${isPlanned} then not ${isRefused} else 0 end`;
+  },
+  (t) => {
+    const { isCancelled, isCompleted } = statusParts(t);
+    return `case when ${isCancelled} then 0 else ${isCompleted} end`;
+  },
+  (t) => statusParts(t).isCancelled,
+];
+
+function statusParts(t: string) {
   const end = (which: "min" | "max") =>
     `(select ${which}(j.status) from jobs j where j.org_id = ${t}.org_id and j.project_id = ${t}.id)`;
-  const all = (status: string) => `(${end("min")} = '${status}' and ${end("max")} = '${status}')`;
-  const refused = `exists (select 1 from storage_connections s where s.org_id = ${t}.org_id and s.id = ${t}.connection_id and s.refused_at is not null)`;
-  return `case when ${t}.cancelled_at is not null then 4 when ${all("completed")} then 3 when ${refused} then 0 when ${end("min")} is null or ${all("created")} then 2 else 1 end`;
-};
+  // Never null, so that it can be negated.
+  const all = (status: string) => `(${end("min")} is '${status}' and ${end("max")} is '${status}')`;
+  return {
+    isCancelled: `(${t}.cancelled_at is not null)`,
+    isCompleted: all("completed"),
+    isRefused: `exists (select 1 from storage_connections s where s.org_id = ${t}.org_id and s.id = ${t}.connection_id and s.refused_at is not null)`,
+    isPlanned: `(${end("min")} is null or ${all("created")})`,
+  };
+}
 
 const LISTING: Listing = {
   table: projects,
@@ -68,6 +100,7 @@ const LISTING: Listing = {
     activity: (t) => `${t}.updated_at`,
     status: statusRank,
   },
+  values: { sort: "status", conditions: STATUS_VALUES },
 };
 
 export interface ProjectListQuery extends SortedQuery {
@@ -123,10 +156,15 @@ export async function updateProject(
 ): Promise<Project> {
   await readProject(db, id);
   await assertStorage(db, body.storage ?? null);
-  const { storage, ...fields } = body;
+  const { storage, ...others } = body;
+  const fields = { ...others, ...storage };
   const writes: [Write, ...Write[]] = [
-    db.update(projects, { ...fields, ...storage, updatedAt: Date.now() }, eq(projects.id, id)),
-    audit(db, actor, "project.changed", id, { fields: Object.keys(body) }),
+    db.update(
+      projects,
+      { ...fields, updatedAt: Date.now() },
+      and(eq(projects.id, id), differs(projects, fields)),
+    ),
+    auditIfChanged(db, actor, "project.changed", id, { fields: Object.keys(body) }),
   ];
   // In front, because it looks at the schedule there was.
   if (body.bandwidthSchedule !== undefined) writes.unshift(reviseJobs(db, id, body.bandwidthSchedule));

@@ -10,7 +10,8 @@ import type { ScopedDb } from "../../schema/scoped-db.ts";
 import { registrationCodes } from "../../schema/tables.ts";
 import { hashCode, showCode } from "../auth/registration-code.ts";
 import { notFound, Problem } from "../problems.ts";
-import { audit, auditIfChanged, type Actor } from "./audit.ts";
+import { auditIfChanged, type Actor } from "./audit.ts";
+import { differs } from "./differs.ts";
 import { behind, iso, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
 
 const FIELDS = {
@@ -67,8 +68,12 @@ export async function labelCode(
 ): Promise<RegistrationCode> {
   await readCode(db, id);
   await db.batch([
-    db.update(registrationCodes, { label }, eq(registrationCodes.id, id)),
-    audit(db, actor, "code.changed", id),
+    db.update(
+      registrationCodes,
+      { label },
+      and(eq(registrationCodes.id, id), differs(registrationCodes, { label })),
+    ),
+    auditIfChanged(db, actor, "code.changed", id),
   ]);
   return await readCode(db, id);
 }

@@ -10,6 +10,9 @@ import { auditIfChanged, type Actor } from "./audit.ts";
 import { SESSION_IDLE_MS, SESSION_MS_MAX } from "./identity.ts";
 import { behind, iso, isoOrNull, limitOf, pageOfRows, type PageQuery } from "./paging.ts";
 
+/** Whose live sockets are closed at once; those of others close within a minute. */
+const SESSIONS_TOLD_MAX = 100;
+
 const FIELDS = {
   id: sessions.id,
   userId: users.id,
@@ -68,18 +71,24 @@ export async function revokeSession(
   ]);
 }
 
-/** Ends all sessions of the asker but the one that asks; resolves with how many. */
+/** Ends all sessions of the asker but the one that asks; resolves with how many, and with the ids of the newest of them. */
 export async function revokeOthers(
   db: ScopedDb,
   actor: Actor & { id: string },
   currentId: string,
-): Promise<number> {
-  const others = and(eq(sessions.userId, actor.id), ne(sessions.id, currentId), alive(Date.now()));
+): Promise<{ readonly revoked: number; readonly ids: readonly string[] }> {
+  const nowMs = Date.now();
+  const others = and(eq(sessions.userId, actor.id), ne(sessions.id, currentId), alive(nowMs));
   const [revoked = 0] = await db.batch([
-    db.update(sessions, { revokedAt: Date.now() }, others),
+    db.update(sessions, { revokedAt: nowMs }, others),
     auditIfChanged(db, actor, "session.others_revoked", actor.id),
   ]);
-  return revoked;
+  const rows = await db.select({ id: sessions.id }, sessions, {
+    where: and(eq(sessions.userId, actor.id), eq(sessions.revokedAt, nowMs)),
+    orderBy: desc(sessions.id),
+    limit: SESSIONS_TOLD_MAX,
+  });
+  return { revoked, ids: rows.map(({ id }) => id) };
 }
 
 export async function listMembers(db: ScopedDb, query: PageQuery): Promise<Page<Member>> {
@@ -91,7 +100,7 @@ export async function listMembers(db: ScopedDb, query: PageQuery): Promise<Page<
   return pageOfRows(rows, query, (row) => ({ ...row, lastSeenAt: isoOrNull(row.lastSeenAt) }));
 }
 
-/** Among the last few begun: sessions are not thrown away, and somebody may have thousands. */
+/** Among the last few begun: somebody may have thousands in a day. */
 const MEMBER_FIELDS = {
   id: users.id,
   name: users.name,

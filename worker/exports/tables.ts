@@ -100,7 +100,12 @@ function summaryOf(report: JobReportDocument): (readonly [string, Cell, Cell?])[
       ? ([
           ["Removed from the source", removal.files, removal.dryRun ? "Dry run: nothing was removed" : null],
           ["Bytes removed from the source", removal.bytes],
-          ["Gone for good", removal.filesPurged],
+          ["Gone for good", removal.filesPurged + (removal.quarantine?.filesPurged ?? 0)],
+          ...(removal.quarantine
+            ? ([
+                ["Left in quarantine", removal.quarantine.filesLeft, `As of ${removal.quarantine.checkedAt}`],
+              ] as const)
+            : []),
         ] as const)
       : []),
     ["Manifest SHA-256", manifest?.sha256 ?? null],

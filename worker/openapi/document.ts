@@ -42,7 +42,10 @@ export interface OpenApiDocument {
 const ABOUT =
   "Lists are paged by cursor, newest first. Times are ISO 8601 in UTC, sizes are bytes. Every refused request has one body: " +
   "a sentence, a code, and details. A request with an unknown field is refused. Requests are limited, 100 per minute for all " +
-  "API keys of an organization together; each answer says how many are left.";
+  "API keys of an organization together: each answer says in X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset " +
+  "(seconds since 1970) how many there are, how many are left, and when all are there again; a refused one says in " +
+  "Retry-After how many seconds to wait. What changes something may be sent again after a lost answer, with the same " +
+  "Idempotency-Key where one is taken: it is done once, and answered alike; what was removed is then not found.";
 
 let made: OpenApiDocument | undefined;
 

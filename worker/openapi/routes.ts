@@ -25,6 +25,7 @@ import {
   jobUpdate,
   listQuery,
   overview,
+  overviewQuery,
   pageOf,
   project,
   projectCreate,
@@ -51,6 +52,8 @@ import {
 } from "../../schema/azure.ts";
 import type { ApiCode } from "../../schema/errors.ts";
 import { health } from "../../schema/health.ts";
+import { jobLog, jobLogQuery } from "../../schema/job-log.ts";
+import { notifications } from "../../schema/notifications.ts";
 import {
   filesQuery,
   jobReportDocument,
@@ -59,6 +62,7 @@ import {
   tableQuery,
   usage,
 } from "../../schema/reports.ts";
+import { webhook, webhookCreate, webhookMade, webhookTested } from "../../schema/webhooks.ts";
 import { memberPage, sessionPage, sessionQuery, sessionsRevoked } from "../../schema/sessions.ts";
 
 export interface Described {
@@ -120,7 +124,12 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     summary: "The whole audit log as a file that can be verified",
     answer: text("application/x-ndjson"),
   },
-  "GET /api/overview": { summary: "Counts of the organization's things", answer: shows(overview) },
+  "GET /api/overview": {
+    summary: "Counts of the organization's things",
+    query: overviewQuery,
+    answer: shows(overview),
+  },
+  "GET /api/notifications": { summary: "What needs a person now", answer: shows(notifications) },
 
   "GET /api/clients": { summary: "Clients", query: clientListQuery, answer: shows(pageOf(client)) },
   "POST /api/clients": {
@@ -160,6 +169,11 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     errors: STORAGE_ERRORS,
   },
   "GET /api/storage-connections/:id": { summary: "A storage connection", answer: shows(connection) },
+  "DELETE /api/storage-connections/:id": {
+    summary: "Delete a storage connection that no project uses",
+    answer: NOTHING,
+    errors: ["CONFLICT"],
+  },
   "GET /api/storage-connections/:id/containers": {
     summary: "Containers that a connection opens",
     answer: shows(containerList),
@@ -289,6 +303,28 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     answer: shows(apiKey),
   },
 
+  "GET /api/webhooks": {
+    summary: "Webhooks, without their secrets",
+    query: listQuery,
+    answer: shows(pageOf(webhook)),
+  },
+  "POST /api/webhooks": {
+    summary:
+      "Have an address told of events; this answer alone holds the secret that deliveries are signed with",
+    body: webhookCreate,
+    answer: makes(webhookMade),
+    errors: ["CONFLICT"],
+  },
+  "DELETE /api/webhooks/:id": { summary: "Delete a webhook", answer: NOTHING },
+  "POST /api/webhooks/:id/enable": {
+    summary: "Enable a webhook that was disabled because its deliveries failed",
+    answer: shows(webhook),
+  },
+  "POST /api/webhooks/:id/test": {
+    summary: "Send a delivery that tells of nothing",
+    answer: shows(webhookTested),
+  },
+
   "GET /api/agents": { summary: "Agents", query: agentListQuery, answer: shows(pageOf(agent)) },
   "DELETE /api/agents/:id": {
     summary: "Delete a revoked agent",
@@ -300,6 +336,12 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
   "POST /api/agents/:id/revoke": {
     summary: "Revoke an agent, at once and for good",
     answer: shows(agent),
+  },
+  "POST /api/agents/:id/unlock": {
+    summary:
+      "Unlock an agent whose identity was used from two places; the one that connects next is the agent",
+    answer: shows(agent),
+    errors: ["CONFLICT"],
   },
   "POST /api/agents/:id/approve": {
     summary: "Approve an agent that waits",
@@ -339,6 +381,7 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     summary: "Begin a new run of a job that is over",
     body: jobRetry,
     optionalBody: true,
+    makesOnce: true,
     answer: shows(job),
     errors: ["CONFLICT"],
   },
@@ -377,5 +420,10 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     summary: "Files that were not moved, in the agent's order",
     query: listQuery,
     answer: shows(jobFailures),
+  },
+  "GET /api/jobs/:id/log": {
+    summary: "What happened to a job and who did it, newest first",
+    query: jobLogQuery,
+    answer: shows(jobLog),
   },
 };

@@ -1,15 +1,22 @@
 /** The routes agents use: register with a code, open the session, ask for grants. */
 import { Hono } from "hono";
-import { KEY_HASH_HEADER } from "../../durable-objects/socket-headers.ts";
+import type { SpareKey } from "../../durable-objects/hub.ts";
+import {
+  KEY_HASH_HEADER,
+  SPARE_KEY_HASH_HEADER,
+  SPARE_KEY_HEADER,
+} from "../../durable-objects/socket-headers.ts";
 import {
   agentRegister,
   grantRequest,
   ONLY_PAGE_PATHS,
   onlyQuery,
+  quarantineReport,
   type AgentRegistered,
 } from "../../schema/api.ts";
 import { jobId } from "../../schema/ids.ts";
-import { SUBPROTOCOL } from "../../schema/protocol.ts";
+import { SUBPROTOCOL, syncRequest, type SyncAnswer } from "../../schema/protocol.ts";
+import { syncAgent } from "../agent-line.ts";
 import { newAgentKey } from "../auth/agent-key.ts";
 import { hashCode, normalizeCode } from "../auth/registration-code.ts";
 import { makeGrant } from "../azure/grants.ts";
@@ -18,6 +25,7 @@ import { addressOf, readBody, readId, readQuery, type App } from "../context.ts"
 import { audit } from "../db/audit.ts";
 import { registerAgent } from "../db/identity.ts";
 import { findGrantable, listOnlyPaths } from "../db/jobs.ts";
+import { recordQuarantine } from "../db/quarantines.ts";
 import { guessCode } from "../limits.ts";
 import { invalid, Problem } from "../problems.ts";
 import { sha256Hex } from "../secrets.ts";
@@ -66,8 +74,23 @@ export const agentApi = new Hono<App>()
       throw invalid({ "Sec-WebSocket-Protocol": `Only "${SUBPROTOCOL}" is spoken here` });
     }
     const { agentId, keyHash } = c.get("agent");
-    const headers = new Headers({ upgrade: "websocket", [KEY_HASH_HEADER]: keyHash });
+    const spare = await newSpareKey(agentId);
+    const headers = new Headers({
+      upgrade: "websocket",
+      [KEY_HASH_HEADER]: keyHash,
+      [SPARE_KEY_HEADER]: spare.key,
+      [SPARE_KEY_HASH_HEADER]: spare.keyHash,
+    });
     return await c.env.AGENT.getByName(agentId).fetch(new Request(c.req.url, { headers }));
+  })
+  .post("/sync", async (c) => {
+    const { waitSeconds, ...said } = await readBody(c, syncRequest);
+    const { agentId, keyHash } = c.get("agent");
+    const spareKey = said.frame?.s === 0 ? await newSpareKey(agentId) : null;
+    const agent = { hub: c.env.AGENT.getByName(agentId), db: c.get("db"), agentId };
+    const reply = await syncAgent(agent, { ...said, keyHash, spareKey }, waitSeconds);
+    const frames = reply.frames.map((text) => JSON.parse(text) as SyncAnswer["frames"][number]);
+    return c.json({ frames, closed: reply.closed } satisfies SyncAnswer);
   })
   .post("/grants", async (c) => {
     const { jobId, epoch } = await readBody(c, grantRequest);
@@ -90,4 +113,16 @@ export const agentApi = new Hono<App>()
     const { epoch, after } = readQuery(c, onlyQuery);
     const asked = { jobId: readId(c, jobId), epoch, after, limit: ONLY_PAGE_PATHS };
     return c.json(await listOnlyPaths(c.get("db"), c.get("agent").agentId, asked));
+  })
+  .post("/jobs/:id/quarantine", async (c) => {
+    const { epoch, ...told } = await readBody(c, quarantineReport);
+    const id = readId(c, jobId);
+    const actor = { kind: "agent", id: c.get("agent").agentId, address: addressOf(c) } as const;
+    return c.json(await recordQuarantine(c.get("db"), actor, { jobId: id, epoch }, told));
   });
+
+/** Made here, where keys are made; used only when a new one is due. */
+async function newSpareKey(agentId: string): Promise<SpareKey> {
+  const key = newAgentKey(agentId);
+  return { key, keyHash: await sha256Hex(key) };
+}

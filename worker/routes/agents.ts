@@ -9,6 +9,7 @@ import {
   readAgent,
   refuseAgent,
   revokeAgent,
+  unlockAgent,
   updateAgent,
 } from "../db/agents.ts";
 import { Problem } from "../problems.ts";
@@ -39,6 +40,14 @@ export const agents = new Hono<App>()
     // The object first, as with revoking: a repeat does the rest.
     if (status === "pending") await c.env.AGENT.getByName(id).approve(c.get("user").orgId);
     return c.json(await approveAgent(c.get("db"), actorOf(c), id));
+  })
+  .post("/:id/unlock", async (c) => {
+    const id = readId(c, agentId);
+    const { status } = await readAgent(c.get("db"), id);
+    if (status === "revoked") throw new Problem("CONFLICT", "The agent was revoked; register it anew");
+    // The object first, as with approving: a repeat does the rest.
+    if (status === "locked") await c.env.AGENT.getByName(id).unlock(c.get("user").orgId);
+    return c.json(await unlockAgent(c.get("db"), actorOf(c), id));
   })
   .post("/:id/refuse", async (c) => {
     const id = readId(c, agentId);

@@ -10,8 +10,10 @@ import {
   type Role,
 } from "../../schema/api.ts";
 import { jobId } from "../../schema/ids.ts";
+import { jobLogQuery } from "../../schema/job-log.ts";
 import type { TransferOptions } from "../../schema/job.ts";
 import { mayAct } from "../auth/policy.ts";
+import { firstClaim } from "../claims.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
 import {
   createJob,
@@ -23,7 +25,9 @@ import {
   steerJob,
   updateJob,
   type JobAction,
+  type RetryClaim,
 } from "../db/jobs.ts";
+import { readJobLog } from "../db/job-log.ts";
 import { parse, Problem } from "../problems.ts";
 import { poke, release } from "../wishes.ts";
 
@@ -42,8 +46,8 @@ export const jobs = new Hono<App>()
   .patch("/:id", async (c) => {
     const body = await readBody(c, jobUpdate);
     const { job, released } = await updateJob(c.get("db"), actorOf(c), readId(c, jobId), body);
-    if (released !== null) await release(c, released);
-    if (released !== null || body.bandwidthMbps !== undefined) await poke(c, job);
+    if (released !== null) await release(c, job, released);
+    else if (body.bandwidthMbps !== undefined) await poke(c, job);
     return c.json(job);
   })
   .post("/:id/pause", async (c) => await steer(c, "pause"))
@@ -52,7 +56,11 @@ export const jobs = new Hono<App>()
   .post("/:id/finish", async (c) => await steer(c, "finish"))
   .post("/:id/retry", async (c) => {
     const { only } = await readOptionalBody(c, jobRetry);
-    const job = await retryJob(c.get("db"), actorOf(c), readId(c, jobId), only);
+    const id = readId(c, jobId);
+    const job = await retryJob(c.get("db"), actorOf(c), id, only, async (retry) => {
+      const first = await firstClaim(c, `job_retries:${id}`, JSON.stringify(retry));
+      return JSON.parse(first) as RetryClaim;
+    });
     await poke(c, job);
     return c.json(job);
   })
@@ -72,6 +80,9 @@ export const jobs = new Hono<App>()
   })
   .get("/:id/failures", async (c) =>
     c.json(await listFailures(c.get("db"), readId(c, jobId), readQuery(c, listQuery))),
+  )
+  .get("/:id/log", async (c) =>
+    c.json(await readJobLog(c.get("db"), readId(c, jobId), readQuery(c, jobLogQuery))),
   );
 
 async function steer(c: Context<App>, action: JobAction): Promise<Response> {

@@ -1,14 +1,22 @@
-/** The dashboard's own routes: its first page's counts, and the live socket. */
+/** The dashboard's own routes: its first page's counts, what needs a person now, and the live socket. */
 import { Hono } from "hono";
 import { JOB_HEADER, ORG_HEADER, ROLE_HEADER, SESSION_HEADER } from "../../durable-objects/socket-headers.ts";
+import { overviewQuery } from "../../schema/api.ts";
 import { jobId } from "../../schema/ids.ts";
-import type { App } from "../context.ts";
+import { readQuery, type App } from "../context.ts";
 import { readJob } from "../db/jobs.ts";
+import { readNotifications } from "../db/notifications.ts";
 import { readOverview } from "../db/overview.ts";
+import { iso } from "../db/paging.ts";
 import { invalid, parse } from "../problems.ts";
 
 export const live = new Hono<App>()
-  .get("/overview", async (c) => c.json(await readOverview(c.get("db"))))
+  .get("/overview", async (c) => {
+    const nowMs = Date.now();
+    const { today } = readQuery(c, overviewQuery);
+    return c.json(await readOverview(c.get("db"), today ?? iso(nowMs).slice(0, 10), nowMs));
+  })
+  .get("/notifications", async (c) => c.json(await readNotifications(c.get("db"), Date.now())))
   .get("/live", async (c) => {
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket")
       throw invalid({ "": "This address is for WebSockets" });

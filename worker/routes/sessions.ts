@@ -6,6 +6,7 @@ import { sessionQuery, type SessionsRevoked } from "../../schema/sessions.ts";
 import { mayAct } from "../auth/policy.ts";
 import { actorOf, readId, readQuery, type App } from "../context.ts";
 import { listMembers, listSessions, revokeOthers, revokeSession } from "../db/sessions.ts";
+import { endLiveSockets } from "../live-sockets.ts";
 import { Problem } from "../problems.ts";
 
 export const sessionRoutes = new Hono<App>()
@@ -18,12 +19,16 @@ export const sessionRoutes = new Hono<App>()
     return c.json(await listSessions(c.get("db"), of, page));
   })
   .post("/revoke-others", async (c) => {
-    const revoked = await revokeOthers(c.get("db"), actorOf(c), c.get("user").sessionId);
+    const { orgId, sessionId: currentId } = c.get("user");
+    const { revoked, ids } = await revokeOthers(c.get("db"), actorOf(c), currentId);
+    await endLiveSockets(c.env, orgId, ids);
     return c.json({ revoked } satisfies SessionsRevoked);
   })
   .post("/:id/revoke", async (c) => {
-    const userId = isAdmin(c) ? null : c.get("user").userId;
-    await revokeSession(c.get("db"), actorOf(c), readId(c, sessionId), userId);
+    const { orgId, userId } = c.get("user");
+    const id = readId(c, sessionId);
+    await revokeSession(c.get("db"), actorOf(c), id, isAdmin(c) ? null : userId);
+    await endLiveSockets(c.env, orgId, [id]);
     return c.body(null, 204);
   });
 

@@ -12,7 +12,7 @@ import { consumeToken, recordRefusal, signIn } from "../db/identity.ts";
 import { developmentSecret } from "../env.ts";
 import { limitSignIn } from "../limits.ts";
 import { page } from "../pages.ts";
-import { sha256Hex } from "../secrets.ts";
+import { sameSecret, sha256Hex } from "../secrets.ts";
 
 const BEGUN = "begun";
 
@@ -37,7 +37,8 @@ async function accept(c: Context<App>, token: string | undefined): Promise<Respo
     const tokenHash = await sha256Hex(token ?? "");
     const remembered = rememberedSignIn(c);
     // Our page confirms by its form. A second look at the same link confirms nothing.
-    const confirmed = remembered === tokenHash && c.req.method === "POST" && isOwn(c);
+    const isSame = await sameSecret(remembered ?? "", tokenHash);
+    const confirmed = isSame && c.req.method === "POST" && isOwn(c);
     if (remembered !== BEGUN && !confirmed) {
       rememberSignIn(c, tokenHash);
       return await ask(c, identity, token ?? "");

@@ -12,7 +12,7 @@ import {
 } from "../azure/storage-account.ts";
 import { actorOf, readBody, readId, readIdempotencyKey, readQuery, type App } from "../context.ts";
 import { audit } from "../db/audit.ts";
-import { createConnection, listConnections, readConnection } from "../db/connections.ts";
+import { createConnection, deleteConnection, listConnections, readConnection } from "../db/connections.ts";
 import type { Env } from "../env.ts";
 import { invalid, Problem } from "../problems.ts";
 
@@ -33,6 +33,10 @@ export const storageConnections = new Hono<App>()
     return c.json(await made, 201);
   })
   .get("/:id", async (c) => c.json(await readConnection(c.get("db"), readId(c, connectionId))))
+  .delete("/:id", async (c) => {
+    await deleteConnection(c.get("db"), actorOf(c), readId(c, connectionId));
+    return c.body(null, 204);
+  })
   .get("/:id/containers", async (c) => {
     const asked = withStorage(c.env, c.get("db"), readId(c, connectionId), listContainers);
     return c.json({ containers: await orProblem(asked) });
@@ -45,8 +49,8 @@ export const storageConnections = new Hono<App>()
       if (account.container !== null) {
         throw invalid({ name: `This connection opens the container "${account.container}" only` });
       }
-      await createContainer(account, name);
-      await db.batch([audit(db, actorOf(c), "storage.container_created", id, { container: name })]);
+      if (await createContainer(account, name))
+        await db.batch([audit(db, actorOf(c), "storage.container_created", id, { container: name })]);
       return await listContainers(account);
     });
     return c.json({ containers: await orProblem(asked) }, 201);
