@@ -33,11 +33,11 @@ test("[U10] a refused request tells its code, its sentence and the fields at fau
 
 test("[U10] an answer that is not ours, and no answer, become sentences too", async () => {
   const proxy = createTestApi(() => ({ status: 502, body: "<html>Bad gateway</html>" }));
-  expect(sentenceOf(await proxy.api.overview(stay()).catch((caught: unknown) => caught))).toMatch(
+  expect(sentenceOf(await proxy.api.overview({}, stay()).catch((caught: unknown) => caught))).toMatch(
     /did not answer as it should/,
   );
   const cut = createTestApi(() => "lost");
-  expect(await cut.api.overview(stay()).catch((caught: unknown) => caught)).toMatchObject({
+  expect(await cut.api.overview({}, stay()).catch((caught: unknown) => caught)).toMatchObject({
     code: "NETWORK",
     status: 0,
   });
@@ -50,7 +50,7 @@ test("[U7] an answer 401 signs the page out", async () => {
     () => ({ status: 401, body }),
     () => signedOut++,
   );
-  await api.overview(stay()).catch(() => {});
+  await api.overview({}, stay()).catch(() => {});
   expect(signedOut).toBe(1);
 });
 

@@ -1,6 +1,7 @@
 /**
  * The only place that calls `fetch`. One function per route; answers are typed by `schema/api.ts` and trusted, since
- * they come from our own origin. Whatever is refused becomes an {@link ApiError} with a sentence to show.
+ * they come from our own origin. Whatever is refused becomes an {@link ApiError} with a sentence to show. The routes of the
+ * settings stand in `settings-api.ts`, which the first view does not need.
  */
 import type {
   Agent,
@@ -13,6 +14,8 @@ import type {
   ContainerList,
   Job,
   JobCreate,
+  JobDuplicate,
+  JobRetried,
   JobUpdate,
   Overview,
   Page,
@@ -23,10 +26,14 @@ import type {
   RegistrationCodeCreate,
   RegistrationCodeMade,
   Session,
+  Sort,
 } from "../schema/api.ts";
 import type { ErrorBody } from "../schema/errors.ts";
 import type { FileFailure } from "../schema/job.ts";
+import type { JobLog } from "../schema/job-log.ts";
+import type { Usage } from "../schema/reports.ts";
 import { IDEMPOTENCY_HEADER } from "./contract.ts";
+import { api as texts } from "./texts/frame.ts";
 
 /** A request that gets no answer for this long is given up; the person may try again. */
 const ANSWER_MS_MAX = 30_000;
@@ -35,10 +42,17 @@ export interface ListQuery {
   readonly cursor?: string;
   readonly limit?: number;
 }
-export interface ProjectQuery extends ListQuery {
+/** Of lists that are searched and sorted by the server. */
+export interface SortedQuery extends ListQuery {
+  readonly search?: string;
+  readonly sort?: Sort;
+  readonly order?: "ascending" | "descending";
+  readonly status?: string;
+}
+export interface ProjectQuery extends SortedQuery {
   readonly clientId?: string;
 }
-export interface JobQuery extends ListQuery {
+export interface JobQuery extends SortedQuery {
   readonly projectId?: string;
   readonly agentId?: string;
   readonly state?: "active" | "final";
@@ -72,6 +86,11 @@ export type Fetch = (path: string, init: RequestInit) => Promise<Response>;
 /** `onSignedOut` is called whenever an answer says that the session is over. */
 export function createApi(fetch: Fetch, onSignedOut: () => void) {
   async function ask<Answer>(method: string, path: string, init: RequestInit): Promise<Answer> {
+    const response = await answerTo(method, path, init);
+    return (response.status === 204 ? undefined : await response.json()) as Answer;
+  }
+
+  async function answerTo(method: string, path: string, init: RequestInit): Promise<Response> {
     let response: Response;
     try {
       const signals = [AbortSignal.timeout(ANSWER_MS_MAX), ...(init.signal ? [init.signal] : [])];
@@ -88,7 +107,7 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
         {
           code: "NETWORK",
           status: 0,
-          message: "The server cannot be reached. Check the connection and try again",
+          message: texts.serverCannotReachedCheck,
         },
         { cause },
       );
@@ -97,7 +116,7 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
       if (response.status === 401) onSignedOut();
       throw await readError(response);
     }
-    return (response.status === 204 ? undefined : await response.json()) as Answer;
+    return response;
   }
 
   const read = <Answer>(path: string, signal: AbortSignal) => ask<Answer>("GET", path, { signal });
@@ -108,24 +127,30 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
     ask<Answer>("POST", path, withBody({ [IDEMPOTENCY_HEADER]: key }, body));
 
   return {
+    requests: { read, write, make },
     session: {
       get: (signal: AbortSignal) => read<Session>("/api/session", signal),
       signOut: () => write<void>("DELETE", "/api/session"),
     },
-    overview: (signal: AbortSignal) => read<Overview>("/api/overview", signal),
+    overview: (query: { readonly today?: string }, signal: AbortSignal) =>
+      read<Overview>(withQuery("/api/overview", query), signal),
     clients: {
-      list: (query: ListQuery, signal: AbortSignal) =>
+      list: (query: SortedQuery, signal: AbortSignal) =>
         read<Page<Client>>(withQuery("/api/clients", query), signal),
       get: (id: string, signal: AbortSignal) =>
         read<Client>(`/api/clients/${encodeURIComponent(id)}`, signal),
       create: (body: ClientCreate, key: string) => make<Client>("/api/clients", body, key),
       update: (id: string, body: ClientUpdate) => write<Client>("PATCH", `/api/clients/${id}`, body),
+      usage: (id: string, signal: AbortSignal) =>
+        read<Usage>(`/api/clients/${encodeURIComponent(id)}/usage`, signal),
+      remove: (id: string) => write<void>("DELETE", `/api/clients/${id}`),
     },
     connections: {
       list: (query: ListQuery, signal: AbortSignal) =>
         read<Page<Connection>>(withQuery("/api/storage-connections", query), signal),
       create: (body: ConnectionCreate, key: string) =>
         make<Connection>("/api/storage-connections", body, key),
+      remove: (id: string) => write<void>("DELETE", `/api/storage-connections/${id}`),
       containers: (id: string, signal: AbortSignal) =>
         read<ContainerList>(`/api/storage-connections/${id}/containers`, signal),
       createContainer: (id: string, name: string, key: string) =>
@@ -138,6 +163,11 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
         read<Project>(`/api/projects/${encodeURIComponent(id)}`, signal),
       create: (body: ProjectCreate, key: string) => make<Project>("/api/projects", body, key),
       update: (id: string, body: ProjectUpdate) => write<Project>("PATCH", `/api/projects/${id}`, body),
+      usage: (id: string, signal: AbortSignal) =>
+        read<Usage>(`/api/projects/${encodeURIComponent(id)}/usage`, signal),
+      cancel: (id: string) => write<Project>("POST", `/api/projects/${id}/cancel`),
+      reopen: (id: string) => write<Project>("POST", `/api/projects/${id}/reopen`),
+      remove: (id: string) => write<void>("DELETE", `/api/projects/${id}`),
     },
     registrationCodes: {
       list: (query: ListQuery, signal: AbortSignal) =>
@@ -147,11 +177,12 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
       revoke: (id: string) => write<RegistrationCode>("POST", `/api/registration-codes/${id}/revoke`),
     },
     agents: {
-      list: (query: ListQuery, signal: AbortSignal) =>
+      list: (query: SortedQuery, signal: AbortSignal) =>
         read<Page<Agent>>(withQuery("/api/agents", query), signal),
       get: (id: string, signal: AbortSignal) => read<Agent>(`/api/agents/${encodeURIComponent(id)}`, signal),
       update: (id: string, body: AgentUpdate) => write<Agent>("PATCH", `/api/agents/${id}`, body),
       revoke: (id: string) => write<Agent>("POST", `/api/agents/${id}/revoke`),
+      unlock: (id: string) => write<Agent>("POST", `/api/agents/${id}/unlock`),
     },
     jobs: {
       list: (query: JobQuery, signal: AbortSignal) => read<Page<Job>>(withQuery("/api/jobs", query), signal),
@@ -159,17 +190,23 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
       create: (body: JobCreate, key: string) => make<Job>("/api/jobs", body, key),
       update: (id: string, body: JobUpdate) => write<Job>("PATCH", `/api/jobs/${id}`, body),
       act: (id: string, action: JobAction) => write<Job>("POST", `/api/jobs/${id}/${action}`),
+      retryFailed: (id: string) => write<JobRetried>("POST", `/api/jobs/${id}/retry`, { only: "failed" }),
+      duplicate: (id: string, body: JobDuplicate, key: string) =>
+        make<Job>(`/api/jobs/${id}/duplicate`, body, key),
       failures: (id: string, query: ListQuery, signal: AbortSignal) =>
         read<Page<FileFailure>>(withQuery(`/api/jobs/${encodeURIComponent(id)}/failures`, query), signal),
+      log: (id: string, query: ListQuery, signal: AbortSignal) =>
+        read<JobLog>(withQuery(`/api/jobs/${encodeURIComponent(id)}/log`, query), signal),
+      /** To the byte, so that a digest of it can be printed and found again in the file. */
+      reportText: async (id: string, signal: AbortSignal) =>
+        await (await answerTo("GET", `/api/jobs/${encodeURIComponent(id)}/report.json`, { signal })).text(),
     },
   };
 }
 
 /** The sentence a person is shown for whatever was thrown. */
 export function sentenceOf(error: unknown): string {
-  return error instanceof ApiError
-    ? error.message
-    : "Something went wrong on this page. Reload it and try again";
+  return error instanceof ApiError ? error.message : texts.somethingWentWrongPage;
 }
 
 function withBody(headers: Record<string, string>, body: unknown): RequestInit {
@@ -177,7 +214,7 @@ function withBody(headers: Record<string, string>, body: unknown): RequestInit {
   return { headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
-function withQuery(path: string, query: ListQuery): string {
+export function withQuery(path: string, query: object): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) parameters.set(name, String(value));
@@ -191,7 +228,7 @@ async function readError(response: Response): Promise<ApiError> {
   return new ApiError({
     code: body?.code ?? "INTERNAL_ERROR",
     status: response.status,
-    message: body?.error ?? "The server did not answer as it should. Try again in a moment",
+    message: body?.error ?? texts.serverDidNotAnswer,
     fields: readFields(body?.details?.["fields"]),
   });
 }

@@ -4,37 +4,45 @@ import type { Session } from "../schema/api.ts";
 import { Badge, StateDot } from "./components/badge.tsx";
 import { Button } from "./components/button.tsx";
 import { EmptyState } from "./components/empty-state.tsx";
+import { HubSearchButton } from "./components/hub-search-button.tsx";
 import { Icon, type IconName } from "./components/icon.tsx";
 import { later } from "./components/later.tsx";
 import { ToastList } from "./components/toast-list.tsx";
 import { type App, topicOf } from "./models/app.ts";
 import { pathOf, type Route } from "./models/router.ts";
-import { AgentsPage } from "./views/agents-page.tsx";
-import { ClientPage } from "./views/client-page.tsx";
-import { ClientsPage } from "./views/clients-page.tsx";
 import { DashboardPage } from "./views/dashboard-page.tsx";
 import { JobPage } from "./views/job-page.tsx";
-import { JobsPage } from "./views/jobs-page.tsx";
 import { NotFoundPage } from "./views/not-found-page.tsx";
-import { ProjectPage } from "./views/project-page.tsx";
-import { ProjectsPage } from "./views/projects-page.tsx";
 import { SignedOutPage } from "./views/signed-out-page.tsx";
 import { LIVE_STATE_WORDS, ROLE_WORDS } from "./words.ts";
+import { app as texts } from "./texts/frame.ts";
 
-// Forms and pages one rarely opens; what shows how things stand is there at once.
+// All but the first view is fetched when it is opened.
+const AgentsPage = later(async () => (await import("./views/agents-page.tsx")).AgentsPage);
+const ClientPage = later(async () => (await import("./views/client-page.tsx")).ClientPage);
+const ClientsPage = later(async () => (await import("./views/clients-page.tsx")).ClientsPage);
+const DownloadsPage = later(async () => (await import("./views/downloads-page.tsx")).DownloadsPage);
+const JobPrintPage = later(async () => (await import("./views/job-print-page.tsx")).JobPrintPage);
+const JobsPage = later(async () => (await import("./views/jobs-page.tsx")).JobsPage);
+const ProjectPage = later(async () => (await import("./views/project-page.tsx")).ProjectPage);
+const ProjectsPage = later(async () => (await import("./views/projects-page.tsx")).ProjectsPage);
+const ReportsPage = later(async () => (await import("./views/reports-page.tsx")).ReportsPage);
 const AgentPage = later(async () => (await import("./views/agent-page.tsx")).AgentPage);
 const ClientEditPage = later(async () => (await import("./views/client-form-page.tsx")).ClientEditPage);
 const ClientNewPage = later(async () => (await import("./views/client-form-page.tsx")).ClientNewPage);
-const ConnectionNewPage = later(
-  async () => (await import("./views/connection-new-page.tsx")).ConnectionNewPage,
+const HubLeave = later(async () => (await import("./components/hub-leave.tsx")).HubLeave, "part of a page");
+const HubNotifications = later(
+  async () => (await import("./components/hub-notifications.tsx")).HubNotifications,
+  "part of a page",
 );
 const JobNewPage = later(async () => (await import("./views/job-new-page.tsx")).JobNewPage);
+const NotAllowedPage = later(async () => (await import("./views/not-allowed-page.tsx")).NotAllowedPage);
 const ProjectEditPage = later(async () => (await import("./views/project-form-page.tsx")).ProjectEditPage);
 const ProjectNewPage = later(async () => (await import("./views/project-form-page.tsx")).ProjectNewPage);
 const RegisterAgentPage = later(
   async () => (await import("./views/register-agent-page.tsx")).RegisterAgentPage,
 );
-const SettingsPage = later(async () => (await import("./views/settings-page.tsx")).SettingsPage);
+const SettingsPages = later(async () => (await import("./views/settings-pages.tsx")).SettingsPages);
 
 interface Place {
   readonly text: string;
@@ -45,28 +53,33 @@ interface Place {
 }
 
 const PLACES: readonly Place[] = [
-  { text: "Dashboard", icon: "dashboard", route: { page: "dashboard" }, pages: /^dashboard/ },
-  { text: "Clients", icon: "client", route: { page: "clients" }, pages: /^client/ },
-  { text: "Projects", icon: "project", route: { page: "projects" }, pages: /^project/ },
-  { text: "Jobs", icon: "job", route: { page: "jobs", state: "all" }, pages: /^job/ },
-  { text: "Agents", icon: "agent", route: { page: "agents" }, pages: /^agent/ },
-  { text: "Settings", icon: "settings", route: { page: "settings" }, pages: /^(settings|connection)/ },
+  { text: texts.dashboard, icon: "dashboard", route: { page: "dashboard" }, pages: /^dashboard/ },
+  { text: texts.clients, icon: "client", route: { page: "clients" }, pages: /^client/ },
+  { text: texts.projects, icon: "project", route: { page: "projects" }, pages: /^project/ },
+  { text: texts.jobs, icon: "job", route: { page: "jobs", state: "all" }, pages: /^job/ },
+  { text: texts.agents, icon: "agent", route: { page: "agents" }, pages: /^agent/ },
+  { text: texts.reports, icon: "report", route: { page: "reports" }, pages: /^reports/ },
+  { text: texts.downloads, icon: "download", route: { page: "downloads" }, pages: /^downloads/ },
+  { text: texts.settings, icon: "settings", route: { page: "settings" }, pages: /^(settings|connection)/ },
 ];
+
+/** So many stand at the foot of a phone; the others are under "More". */
+const PHONE_PLACES = 4;
 
 export function Root({ app }: { app: App }) {
   const current = app.session.current.value;
   switch (current.state) {
     case "unknown":
-      return <div class="blank" aria-busy="true" aria-label="Loading" />;
+      return <div class="blank" aria-busy="true" aria-label={texts.loading} />;
     case "signed_out":
-      return <SignedOutPage />;
+      return <SignedOutPage app={app} ended={current.ended} />;
     case "failed":
       return (
         <main class="signed-out">
           <EmptyState
             icon="warning"
-            title="Migrate could not be loaded"
-            action={<Button onPress={() => void app.session.load()}>Try again</Button>}
+            title={texts.migrateCouldNotLoaded}
+            action={<Button onPress={() => void app.session.load()}>{texts.tryAgain}</Button>}
           >
             {current.problem}.
           </EmptyState>
@@ -80,7 +93,8 @@ export function Root({ app }: { app: App }) {
 function Frame({ app, session }: { app: App; session: Session }) {
   const route = app.router.route.value;
   const main = useRef<HTMLElement>(null);
-  const path = pathOf(route);
+  // Without the query, which only says how a list is shown.
+  const path = pathOf(route).split("?")[0] ?? "";
   const pathSeen = useRef(path);
   useEffect(() => {
     if (pathSeen.current === path) return;
@@ -92,18 +106,28 @@ function Frame({ app, session }: { app: App; session: Session }) {
   return (
     <div class="frame" onClick={(event) => followLink(app, event)}>
       <HubBar app={app} session={session} />
-      <nav class="places" aria-label="Main">
-        {PLACES.map((place) => (
-          <a
-            key={place.text}
-            href={pathOf(place.route)}
-            class={place.pages.test(route.page) ? "place place-here" : "place"}
-            aria-current={place.pages.test(route.page) ? "page" : undefined}
-          >
-            <Icon name={place.icon} size={20} />
-            <span>{place.text}</span>
-          </a>
+      <nav class="places" aria-label={texts.main}>
+        {PLACES.map((place, index) => (
+          <PlaceLink key={place.text} place={place} route={route} isRest={index >= PHONE_PLACES} />
         ))}
+        <details class="menu places-more">
+          <summary
+            class={
+              PLACES.slice(PHONE_PLACES).some(({ pages }) => pages.test(route.page))
+                ? "place place-here"
+                : "place"
+            }
+            data-testid="more-places"
+          >
+            <Icon name="more" size={20} />
+            <span>{texts.more}</span>
+          </summary>
+          <div class="menu-sheet">
+            {PLACES.slice(PHONE_PLACES).map((place) => (
+              <PlaceLink key={place.text} place={place} route={route} isRest={false} />
+            ))}
+          </div>
+        </details>
       </nav>
       <main ref={main} class="main">
         <CurrentPage app={app} route={route} />
@@ -113,28 +137,47 @@ function Frame({ app, session }: { app: App; session: Session }) {
   );
 }
 
+function PlaceLink({ place, route, isRest }: { place: Place; route: Route; isRest: boolean }) {
+  const isHere = place.pages.test(route.page);
+  return (
+    <a
+      href={pathOf(place.route)}
+      class={`place${isHere ? " place-here" : ""}${isRest ? " place-rest" : ""}`}
+      aria-current={isHere ? "page" : undefined}
+    >
+      <Icon name={place.icon} size={20} />
+      <span>{place.text}</span>
+    </a>
+  );
+}
+
 function HubBar({ app, session }: { app: App; session: Session }) {
   const live = app.live.state.value;
   const { user, organization } = session;
   return (
     <header class="hub-bar">
-      <a class="icon-button" href={session.hubUrl} aria-label="All apps" title="All apps">
+      <a class="icon-button" href={session.hubUrl} aria-label={texts.allApps} title={texts.allApps}>
         <Icon name="apps" />
       </a>
       <a class="product" href="/">
         <img src="/icon.svg" width="22" height="22" alt="" />
-        Migrate
+        <span>{texts.migrate}</span>
       </a>
       <span class="organization">{organization.name}</span>
       <span class="hub-bar-rest" />
+      <HubSearchButton app={app} />
       {topicOf(app.router.route.value) !== null && (
         <span role="status">
           <StateDot words={LIVE_STATE_WORDS[live]} testId="live-state" />
         </span>
       )}
+      <span class="hub-bell">
+        <HubNotifications app={app} />
+      </span>
       <details class="menu">
-        <summary aria-label={`Account of ${user.name}`} data-testid="user-menu">
-          <span class="avatar">{initialsOf(user.name)}</span>
+        <summary data-testid="user-menu">
+          <span class="avatar" data-initials={initialsOf(user.name)} />
+          <span class="unseen">{texts.accountOf(user.name)}</span>
         </summary>
         <div class="menu-sheet">
           <p class="menu-name">{user.name}</p>
@@ -145,25 +188,37 @@ function HubBar({ app, session }: { app: App; session: Session }) {
           <Button
             testId="sign-out"
             onPress={() =>
-              void app.session
-                .signOut()
-                .catch(() => app.toasts.show("danger", "Could not sign out. Try again"))
+              app.unsaved.leave(
+                () =>
+                  void app.session.signOut().catch(() => app.toasts.show("danger", texts.couldNotSignOut)),
+              )
             }
           >
-            Sign out
+            {texts.signOut}
           </Button>
         </div>
       </details>
+      <HubLeave app={app} />
     </header>
   );
 }
 
+/** Pages that are nothing but a form. */
+const FORM_PAGES: readonly Route["page"][] = [
+  "client-new",
+  "client-edit",
+  "project-new",
+  "project-edit",
+  "job-new",
+];
+
 function CurrentPage({ app, route }: { app: App; route: Route }) {
+  if (FORM_PAGES.includes(route.page) && !app.session.rights.value.write) return <NotAllowedPage />;
   switch (route.page) {
     case "dashboard":
       return <DashboardPage app={app} />;
     case "clients":
-      return <ClientsPage app={app} />;
+      return <ClientsPage app={app} route={route} />;
     case "client-new":
       return <ClientNewPage app={app} />;
     case "client":
@@ -171,7 +226,7 @@ function CurrentPage({ app, route }: { app: App; route: Route }) {
     case "client-edit":
       return <ClientEditPage key={route.id} app={app} id={route.id} />;
     case "projects":
-      return <ProjectsPage app={app} />;
+      return <ProjectsPage app={app} route={route} />;
     case "project-new":
       return <ProjectNewPage app={app} clientId={route.clientId} />;
     case "project":
@@ -179,21 +234,28 @@ function CurrentPage({ app, route }: { app: App; route: Route }) {
     case "project-edit":
       return <ProjectEditPage key={route.id} app={app} id={route.id} />;
     case "jobs":
-      return <JobsPage key={route.state} app={app} state={route.state} />;
+      return <JobsPage app={app} route={route} />;
     case "job-new":
       return <JobNewPage app={app} projectId={route.projectId} />;
     case "job":
       return <JobPage key={route.id} app={app} id={route.id} />;
+    case "job-print":
+      return <JobPrintPage key={route.id} app={app} id={route.id} />;
+    case "reports":
+      return <ReportsPage app={app} route={route} />;
+    case "downloads":
+      return <DownloadsPage app={app} />;
     case "agents":
-      return <AgentsPage app={app} />;
+      return <AgentsPage app={app} route={route} />;
     case "agent-register":
       return <RegisterAgentPage app={app} />;
     case "agent":
       return <AgentPage key={route.id} app={app} id={route.id} />;
     case "settings":
-      return <SettingsPage app={app} />;
+    case "settings-part":
     case "connection-new":
-      return <ConnectionNewPage app={app} />;
+    case "connection-return":
+      return <SettingsPages app={app} route={route} />;
     case "not-found":
       return <NotFoundPage />;
   }
@@ -210,10 +272,11 @@ function followLink(app: App, event: MouseEvent): void {
   if (app.router.open(link.pathname + link.search)) event.preventDefault();
 }
 
-/** A menu closes when something else is pressed, which `details` does not do by itself. */
+/** A menu closes when something else is pressed, or a link in it, which `details` does not do by itself. */
 function closeMenus(target: Element | null): void {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
-    if (target === null || !menu.contains(target)) menu.removeAttribute("open");
+    const isLeft = target === null || !menu.contains(target) || target.closest("a") !== null;
+    if (isLeft) menu.removeAttribute("open");
   }
 }
 

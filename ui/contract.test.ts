@@ -12,6 +12,7 @@ test("[U1] every value the dashboard copies from the contract equals its origina
   expect(contract.CODE_MINUTES).toEqual(api.CODE_MINUTES);
   expect(contract.IDEMPOTENCY_HEADER).toBe(api.IDEMPOTENCY_HEADER);
   expect(contract.LIST_LIMIT_MAX).toBe(api.LIST_LIMIT_MAX);
+  expect(contract.SORTS).toEqual(api.SORTS);
   expect(contract.ACCESS_TIERS).toEqual(job.accessTier.options);
   expect(contract.EXISTING_RULES).toEqual(job.existingRule.options);
   expect(contract.ARCHIVED_RULES).toEqual(job.archivedRule.options);

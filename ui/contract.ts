@@ -4,6 +4,7 @@
  * They are written again here because every file of `schema/` builds zod shapes as it loads, and zod alone would take the
  * whole budget of the first view. Types come from `schema/` by `import type`; `contract.test.ts` holds each value to its original.
  */
+import type { Sort } from "../schema/api.ts";
 import type { FileFailureCode, JobErrorCode } from "../schema/errors.ts";
 import type {
   AccessTier,
@@ -15,6 +16,7 @@ import type {
   ProjectType,
   Repetition,
 } from "../schema/job.ts";
+import { contract as texts } from "./texts/frame.ts";
 
 /** The job types an agent can carry out, of which a project type admits some. */
 export type RunnableJobType = "migrate_files" | "archive" | "sync";
@@ -65,6 +67,7 @@ export const CONTAINER_NAME = /^(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*$/;
 
 export const IDEMPOTENCY_HEADER = "Idempotency-Key";
 export const LIST_LIMIT_MAX = 200;
+export const SORTS = ["created", "name", "activity", "status"] as const satisfies readonly Sort[];
 export const LIVE_CLOSE = { signedOut: 4401, checkSession: 4402 } as const;
 
 export function isFinal(status: JobStatus): status is FinalStatus {
@@ -95,31 +98,31 @@ function isPlainSegment(segment: string): boolean {
 
 /** Why one file was not moved. */
 export const FILE_FAILURES = {
-  source_denied: "The agent's account may not read it",
-  source_unreadable: "It cannot be read",
-  source_vanished: "It was gone when its turn came",
-  source_changing: "It kept changing while it was read",
-  source_locked: "Another program has locked it",
-  name_refused: "The destination cannot hold this name",
-  too_large: "It is larger than the destination can hold",
-  destination_exists: "Something else of this name is at the destination",
-  destination_denied: "The destination denies access",
-  destination_unreachable: "The destination could not be reached",
-  destination_error: "The destination refused it",
-  verification_failed: "What the destination holds is not what was sent",
+  source_denied: texts.agentsAccountMayNot,
+  source_unreadable: texts.itCannotBeRead,
+  source_vanished: texts.goneWhenTurnCame,
+  source_changing: texts.keptChangingWhileRead,
+  source_locked: texts.anotherProgramHasLocked,
+  name_refused: texts.destinationCannotHoldName,
+  too_large: texts.largerThanDestinationCan,
+  destination_exists: texts.somethingElseNameDestination,
+  destination_denied: texts.theDestinationDeniesAccess,
+  destination_unreachable: texts.destinationCouldNotReached,
+  destination_error: texts.theDestinationRefusedIt,
+  verification_failed: texts.whatDestinationHoldsNot,
 } as const satisfies Readonly<Record<FileFailureCode, string>>;
 
 /** Why a whole job failed. */
 export const JOB_ERRORS = {
-  NO_AZURE_CONNECTION: "Project has no Azure connection",
-  SOURCE_NOT_FOUND: "The source folder does not exist on the agent's machine",
-  SOURCE_UNREADABLE: "The agent's account cannot read the source folder",
-  SOURCE_REFUSED: "The agent refuses this source path",
-  DESTINATION_REFUSED: "The agent refuses this destination",
-  DESTINATION_UNREACHABLE: "The storage account cannot be reached from the agent's machine",
-  DESTINATION_DENIED: "The storage account denies access",
-  DESTINATION_MISSING: "The container does not exist",
-  CONFIG_REFUSED: "The agent does not understand this job",
-  JOURNAL_BROKEN: "The agent's journal of this job is damaged",
-  AGENT_ERROR: "The agent met an unexpected error",
+  NO_AZURE_CONNECTION: texts.projectHasNoAzure,
+  SOURCE_NOT_FOUND: texts.sourceFolderDoesNot,
+  SOURCE_UNREADABLE: texts.agentsAccountCannotRead,
+  SOURCE_REFUSED: texts.agentRefusesSourcePath,
+  DESTINATION_REFUSED: texts.agentRefusesDestination,
+  DESTINATION_UNREACHABLE: texts.storageAccountCannotReached,
+  DESTINATION_DENIED: texts.storageAccountDeniesAccess,
+  DESTINATION_MISSING: texts.containerDoesNotExist,
+  CONFIG_REFUSED: texts.agentDoesNotUnderstand,
+  JOURNAL_BROKEN: texts.agentsJournalJobDamaged,
+  AGENT_ERROR: texts.agentMetUnexpectedError,
 } as const satisfies Readonly<Record<JobErrorCode, string>>;

@@ -4,6 +4,9 @@
  * Sizes are decimal (1 GB = 10⁹ bytes), as billing counts them; only the chunk size is in MiB, because that is what is sent.
  * Numbers and dates follow the reader's locale; `locale` and `timeZone` are handed in by tests.
  */
+import { type Noun, nouns, type Plural } from "./texts/nouns.ts";
+import { format as texts } from "./texts/frame.ts";
+
 export interface Reader {
   readonly locale?: string;
   readonly timeZone?: string;
@@ -32,8 +35,12 @@ export function formatCount(count: number, reader: Reader = {}): string {
 }
 
 /** A count with its noun: `1 file`, `2,345 files`. */
-export function formatCountOf(count: number, noun: string, reader: Reader = {}): string {
-  return `${formatCount(count, reader)} ${noun}${count === 1 ? "" : "s"}`;
+export function formatCountOf(count: number, noun: Noun, reader: Reader = {}): string {
+  return `${formatCount(count, reader)} ${nouns[noun][pluralOf(count)]}`;
+}
+
+export function pluralOf(count: number): Plural {
+  return count === 1 ? "one" : "other";
 }
 
 export function formatSpeed(bytesPerSecond: number, reader: Reader = {}): string {
@@ -41,9 +48,9 @@ export function formatSpeed(bytesPerSecond: number, reader: Reader = {}): string
   return `${fixed(megabits, megabits >= 99.95 ? 0 : 1, reader)} Mbps`;
 }
 
-/** A limit of the line, as it was set: `20 Mbps`, `2.5 Mbps`. */
+/** A limit of the line, as it was set: `20 Mbps`, `2.5 Mbps`; in a sentence the two stay together. */
 export function formatMegabits(megabitsPerSecond: number, reader: Reader = {}): string {
-  return `${numberFormat(reader, { minimumFractionDigits: 0, maximumFractionDigits: 2 }).format(megabitsPerSecond)} Mbps`;
+  return `${numberFormat(reader, { minimumFractionDigits: 0, maximumFractionDigits: 2 }).format(megabitsPerSecond)}\u00a0Mbps`;
 }
 
 /** Rounded down: a job is never shown as 100% before it is done. */
@@ -73,9 +80,9 @@ export function formatDuration(durationMs: number): string {
 
 /** An estimate is written no finer than it is good: the last minute in seconds, then minutes, then hours. */
 export function formatTimeLeft(seconds: number): string {
-  if (seconds < 1) return "a moment";
+  if (seconds < 1) return texts.aMoment;
   if (seconds < 60) return `${Math.ceil(seconds)} s`;
-  if (seconds < 3_600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 3_600) return texts.min(Math.round(seconds / 60));
   return formatDuration(Math.round(seconds / 60) * 60_000);
 }
 
@@ -109,9 +116,9 @@ export function formatMoment(atMs: number, nowMs: number, reader: Reader = {}): 
 /** How long ago: `just now`, `4 min ago`, `3 h ago`, then the date. */
 export function formatAgo(iso: string, nowMs: number, reader: Reader = {}): string {
   const seconds = (nowMs - Date.parse(iso)) / 1_000;
-  if (seconds < 45) return "just now";
-  if (seconds < 3_600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
-  if (seconds < 86_400) return `${Math.round(seconds / 3_600)} h ago`;
+  if (seconds < 45) return texts.justNow;
+  if (seconds < 3_600) return texts.minAgo(Math.max(1, Math.round(seconds / 60)));
+  if (seconds < 86_400) return texts.hAgo(Math.round(seconds / 3_600));
   return formatDate(iso, reader);
 }
 

@@ -3,6 +3,9 @@ import { render } from "preact";
 import { Root } from "./app.tsx";
 import { openBrowserSocket } from "./live.ts";
 import { createApp } from "./models/app.ts";
+import { showTextPlainly } from "./show-plainly.ts";
+
+const NOTE = "migrate.return";
 
 const app = createApp({
   clock: {
@@ -24,6 +27,9 @@ const app = createApp({
   random: () => Math.random(),
   uuid: randomId,
   copy: (text) => navigator.clipboard.writeText(text),
+  goBack: () => history.back(),
+  reload: () => location.reload(),
+  note: { read: () => storage()?.getItem(NOTE) ?? null, write: writeNote },
 });
 
 addEventListener("popstate", () => app.router.moved());
@@ -33,9 +39,24 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") app.live.retryNow();
 });
 
+showTextPlainly();
 void app.session.load();
 const place = document.getElementById("app");
 if (place !== null) render(<Root app={app} />, place);
+
+/** Null where the browser is told to keep nothing, which it says by throwing. */
+function storage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+function writeNote(text: string | null): void {
+  if (text === null) storage()?.removeItem(NOTE);
+  else storage()?.setItem(NOTE, text);
+}
 
 /** `crypto.randomUUID` is there only on https and localhost; a technician may open a test stack by its address in the LAN. */
 function randomId(): string {

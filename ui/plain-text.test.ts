@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { splitActing, visibleText } from "./plain-text.ts";
+import { splitActing, visibleLines, visibleText } from "./plain-text.ts";
 
 test("[U3] characters that hide or reorder others are written out", () => {
   expect(visibleText("invoice\u202Efdp.exe")).toBe("invoice\\u{202E}fdp.exe");
@@ -27,4 +27,9 @@ test("[U3] the parts tell what was written out", () => {
     { text: "\\u{202E}", escaped: true },
     { text: "b", escaped: false },
   ]);
+});
+
+test("[U82] in a text of several lines the breaks stay, and nothing else acts", () => {
+  expect(visibleLines("one\r\n\ttwo\u202Efdp.exe\u0007")).toBe("one\r\n\ttwo\\u{202E}fdp.exe\\u{7}");
+  expect(visibleLines("Zoë & 日本 👩‍👩‍👧")).toBe("Zoë & 日本 👩‍👩‍👧");
 });

@@ -33,6 +33,16 @@ export function visibleText(text: string): string {
     .join("");
 }
 
+/** The same, with its line breaks and tabs as they are: for whatever a page may show, its own texts among them. */
+export function visibleLines(text: string): string {
+  // Nearly every text ends here, and there are many.
+  if (!/[^\x20-\x7e]/.test(text)) return text;
+  return text
+    .split(/([\t\n\r])/)
+    .map((part, index) => (index % 2 === 0 ? visibleText(part) : part))
+    .join("");
+}
+
 function writeEscape(character: string): string {
   return `\\u{${(character.codePointAt(0) ?? 0).toString(16).toUpperCase()}}`;
 }

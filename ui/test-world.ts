@@ -231,6 +231,7 @@ export function agentWith(change: Partial<Agent> = {}): Agent {
     status: "online",
     lastSeenAt: "2026-05-31T12:00:00.000Z",
     freeDiskBytes: null,
+    connection: null,
     activeJobCount: 0,
     createdAt: "2026-05-01T12:00:00.000Z",
     ...change,

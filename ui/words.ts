@@ -19,6 +19,7 @@ import {
 } from "./contract.ts";
 import type { LiveState } from "./live.ts";
 import type { PendingWish } from "./models/job-figures.ts";
+import { words as texts } from "./texts/frame.ts";
 
 export type Tone = "neutral" | "accent" | "success" | "warning" | "danger";
 export interface Worded {
@@ -27,135 +28,134 @@ export interface Worded {
 }
 
 export const JOB_STATUS_WORDS: Readonly<Record<JobStatus, Worded>> = {
-  created: { text: "Created", tone: "neutral" },
-  scanning: { text: "Scanning", tone: "accent" },
-  ready: { text: "Ready", tone: "accent" },
-  running: { text: "Running", tone: "accent" },
-  paused: { text: "Paused", tone: "warning" },
-  completed: { text: "Completed", tone: "success" },
-  failed: { text: "Failed", tone: "danger" },
-  cancelled: { text: "Cancelled", tone: "neutral" },
+  created: { text: texts.created, tone: "neutral" },
+  scanning: { text: texts.scanning, tone: "accent" },
+  ready: { text: texts.ready, tone: "accent" },
+  running: { text: texts.running, tone: "accent" },
+  paused: { text: texts.paused, tone: "warning" },
+  completed: { text: texts.completed, tone: "success" },
+  failed: { text: texts.failed, tone: "danger" },
+  cancelled: { text: texts.cancelled, tone: "neutral" },
 };
 
 export const PROJECT_STATUS_WORDS: Readonly<Record<Project["status"], Worded>> = {
-  planning: { text: "Planning", tone: "neutral" },
-  in_progress: { text: "In progress", tone: "accent" },
-  completed: { text: "Completed", tone: "success" },
-  cancelled: { text: "Cancelled", tone: "neutral" },
-  auth_required: { text: "Reconnect Azure", tone: "danger" },
+  planning: { text: texts.planning, tone: "neutral" },
+  in_progress: { text: texts.inProgress, tone: "accent" },
+  completed: { text: texts.completed, tone: "success" },
+  cancelled: { text: texts.cancelled, tone: "neutral" },
+  auth_required: { text: texts.reconnectAzure, tone: "danger" },
 };
 
 export const AGENT_STATUS_WORDS: Readonly<Record<Agent["status"], Worded>> = {
-  online: { text: "Online", tone: "success" },
-  offline: { text: "Offline", tone: "neutral" },
-  revoked: { text: "Revoked", tone: "danger" },
-  updating: { text: "Updating", tone: "accent" },
-  pending: { text: "Waits for approval", tone: "warning" },
+  online: { text: texts.online, tone: "success" },
+  offline: { text: texts.offline, tone: "neutral" },
+  revoked: { text: texts.revoked, tone: "danger" },
+  updating: { text: texts.updating, tone: "accent" },
+  pending: { text: texts.waitsForApproval, tone: "warning" },
+  locked: { text: texts.locked, tone: "danger" },
 };
 
 export const CLIENT_STATUS_WORDS: Readonly<Record<Client["status"], Worded>> = {
-  active: { text: "Active", tone: "success" },
-  archived: { text: "Archived", tone: "neutral" },
+  active: { text: texts.active, tone: "success" },
+  archived: { text: texts.archived, tone: "neutral" },
 };
 
 export const CODE_STATUS_WORDS: Readonly<Record<RegistrationCode["status"], Worded>> = {
-  open: { text: "Open", tone: "accent" },
-  used: { text: "Used", tone: "success" },
-  expired: { text: "Expired", tone: "neutral" },
-  revoked: { text: "Revoked", tone: "danger" },
+  open: { text: texts.open, tone: "accent" },
+  used: { text: texts.used, tone: "success" },
+  expired: { text: texts.expired, tone: "neutral" },
+  revoked: { text: texts.revoked, tone: "danger" },
 };
 
 export const LIVE_STATE_WORDS: Readonly<Record<LiveState, Worded>> = {
-  off: { text: "Not live", tone: "neutral" },
-  connecting: { text: "Connecting…", tone: "neutral" },
-  live: { text: "Live", tone: "success" },
-  reconnecting: { text: "Reconnecting…", tone: "warning" },
+  off: { text: texts.notLive, tone: "neutral" },
+  connecting: { text: texts.connecting, tone: "neutral" },
+  live: { text: texts.live, tone: "success" },
+  reconnecting: { text: texts.reconnecting, tone: "warning" },
 };
 
 export const PENDING_WISH_WORDS: Readonly<Record<PendingWish, string>> = {
-  start: "Start on its way…",
-  pause: "Pause on its way…",
-  resume: "Resume on its way…",
-  cancel: "The agent has not yet heard of the cancellation",
-  finish: "Finish on its way…",
+  start: texts.startOnItsWay,
+  pause: texts.pauseOnItsWay,
+  resume: texts.resumeOnItsWay,
+  cancel: texts.agentHasNotYet,
+  finish: texts.finishOnItsWay,
 };
 
 export const PROJECT_TYPE_WORDS: Readonly<Record<ProjectType, string>> = {
-  file_migration: "File migration",
-  mailbox_migration: "Mailbox migration",
-  archive: "Archive",
-  full_migration: "Full migration",
-  rockrms_import: "RockRMS import",
+  file_migration: texts.fileMigration,
+  mailbox_migration: texts.mailboxMigration,
+  archive: texts.archive,
+  full_migration: texts.fullMigration,
+  rockrms_import: texts.rockrmsImport,
 };
 
 export const JOB_TYPE_WORDS: Readonly<Record<RunnableJobType, string>> = {
-  migrate_files: "Migrate files",
-  archive: "Archive",
-  sync: "Sync, pass after pass",
+  migrate_files: texts.migrateFiles,
+  archive: texts.archive,
+  sync: texts.syncPassAfterPass,
 };
 
 export const TIER_WORDS: Readonly<Record<AccessTier, string>> = {
-  Hot: "Hot – read often",
-  Cool: "Cool – read now and then",
-  Cold: "Cold – read rarely",
-  Archive: "Archive – kept, hours to read back",
+  Hot: texts.hotReadOften,
+  Cool: texts.coolReadNowThen,
+  Cold: texts.coldReadRarely,
+  Archive: texts.archiveKeptHoursRead,
 };
 
 export const EXISTING_WORDS: Readonly<Record<ExistingRule, string>> = {
-  skip_identical: "Skip what is identical",
-  overwrite: "Overwrite",
-  fail: "Count it as failed",
+  skip_identical: texts.skipWhatIsIdentical,
+  overwrite: texts.overwrite,
+  fail: texts.countItAsFailed,
 };
 
 export const ARCHIVED_WORDS: Readonly<Record<ArchivedRule, string>> = {
-  skip: "Skip the file",
-  replace: "Delete it and write the new one",
-  new_name: "Keep it and write the new one under another name",
+  skip: texts.skipTheFile,
+  replace: texts.deleteWriteNewOne,
+  new_name: texts.keepWriteNewOne,
 };
 
 export const VANISHED_WORDS: Readonly<Record<VanishedRule, string>> = {
-  keep: "Stay at the destination",
-  remove: "Are removed as well",
+  keep: texts.stayAtTheDestination,
+  remove: texts.areRemovedAsWell,
 };
 
 export const WEEKDAY_WORDS: Readonly<Record<Weekday, string>> = {
-  mon: "Mon",
-  tue: "Tue",
-  wed: "Wed",
-  thu: "Thu",
-  fri: "Fri",
-  sat: "Sat",
-  sun: "Sun",
+  mon: texts.mon,
+  tue: texts.tue,
+  wed: texts.wed,
+  thu: texts.thu,
+  fri: texts.fri,
+  sat: texts.sat,
+  sun: texts.sun,
 };
 
 export const VERIFICATION_WORDS: Readonly<Record<VerificationLevel, string>> = {
-  sent: "Accepted by the storage service block by block; not asked afterwards",
-  chain:
-    "SHA-256 of every file taken while it was read; the storage service was asked afterwards what it holds",
-  readback:
-    "SHA-256 of every file taken while it was read; the storage service was asked afterwards what it holds, and files were read back whole and hashed again",
+  sent: texts.acceptedStorageServiceBlock,
+  chain: texts.sha256EveryFile,
+  readback: texts.sha256EveryFileTaken,
 };
 
 export const CONNECTION_KIND_WORDS = {
-  connection_string: "Connection string",
-  container_sas: "Container SAS",
-  oauth: "Signed in with Microsoft",
+  connection_string: texts.connectionString,
+  container_sas: texts.containerSas,
+  oauth: texts.signedInWithMicrosoft,
 } as const;
 
 export const CODE_MINUTES_WORDS = { 15: "15 minutes", 60: "1 hour", 1440: "24 hours" } as const;
 
 export const ROLE_WORDS: Readonly<Record<Role, string>> = {
-  owner: "Owner",
-  admin: "Admin",
-  member: "Member",
-  viewer: "Viewer",
+  owner: texts.owner,
+  admin: texts.admin,
+  member: texts.member,
+  viewer: texts.viewer,
 };
 
 const SYSTEM_NAMES: Readonly<Record<string, string>> = {
-  windows: "Windows",
+  windows: texts.windows,
   darwin: "macOS",
   macos: "macOS",
-  linux: "Linux",
+  linux: texts.linux,
 };
 
 /** What an agent calls its system (`windows 10.0.20348`), with the system's usual name. */

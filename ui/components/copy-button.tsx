@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { Button } from "./button.tsx";
+import { copyButton as texts } from "../texts/components.ts";
 
 /** Copies a text and says so; when the browser forbids it, says that instead. */
 export function CopyButton(props: {
@@ -8,21 +9,32 @@ export function CopyButton(props: {
   copy: (text: string) => Promise<void>;
   testId?: string;
 }) {
-  const [said, setSaid] = useState<"" | "Copied" | "Select it and copy by hand">("");
+  const [said, setSaid] = useState<"nothing" | "copied" | "by_hand">("nothing");
   return (
     <span class="copy">
       <Button
-        icon={said === "Copied" ? "check" : "copy"}
+        icon={said === "copied" ? "check" : "copy"}
         testId={props.testId ?? "copy"}
         onPress={() =>
           void props.copy(props.text).then(
-            () => setSaid("Copied"),
-            () => setSaid("Select it and copy by hand"),
+            () => setSaid("copied"),
+            () => setSaid("by_hand"),
           )
         }
       >
-        <span aria-live="polite">{said === "" ? props.label : said}</span>
+        <span aria-live="polite">{wordsFor(said) ?? props.label}</span>
       </Button>
     </span>
   );
+}
+
+function wordsFor(said: "nothing" | "copied" | "by_hand"): string | null {
+  switch (said) {
+    case "nothing":
+      return null;
+    case "copied":
+      return texts.copied;
+    case "by_hand":
+      return texts.selectCopyHand;
+  }
 }

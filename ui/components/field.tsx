@@ -1,5 +1,6 @@
 /** Form fields: a label, the control, a hint, and what is wrong. `name` is the dotted path the server uses for it. */
 import type { ComponentChildren } from "preact";
+import { field as texts } from "../texts/components.ts";
 
 interface FieldProps {
   name: string;
@@ -15,7 +16,7 @@ function Field(props: FieldProps & { children: ComponentChildren }) {
     <div class={props.error ? "field field-wrong" : "field"}>
       <label for={idOf(props.name)}>
         {props.label}
-        {props.optional === true && <span class="optional">optional</span>}
+        {props.optional === true && <span class="optional">{texts.optional}</span>}
       </label>
       {props.children}
       {props.error ? (

@@ -7,11 +7,13 @@ import type { ComponentType, VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Button } from "./button.tsx";
 import { EmptyState } from "./empty-state.tsx";
+import { later as texts } from "../texts/frame.ts";
 
-/** The component that `load` brings, as a component that can be used at once. */
+/** The component that `load` brings, as a component that can be used at once. A part of a page that is missing is no loss to it. */
 export function later<Props extends object>(
   load: () => Promise<ComponentType<Props>>,
-): (props: Props) => VNode {
+  what: "page" | "part of a page" = "page",
+): (props: Props) => VNode | null {
   let Held: ComponentType<Props> | null = null;
   return function Later(props) {
     const [state, setState] = useState<"waiting" | "ready" | "failed">(Held === null ? "waiting" : "ready");
@@ -34,17 +36,20 @@ export function later<Props extends object>(
     }, []);
     // The frame moves the focus to the new page's name, which was not there yet when the path changed.
     useEffect(() => {
-      if (state === "ready") document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+      if (state === "ready" && what === "page")
+        document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
     }, [state]);
     if (Held !== null) return <Held {...props} />;
-    if (state !== "failed") return <div class="page page-narrow" aria-busy="true" aria-label="Loading" />;
+    if (what !== "page") return null;
+    if (state !== "failed")
+      return <div class="page page-narrow" aria-busy="true" aria-label={texts.loading} />;
     return (
       <EmptyState
         icon="warning"
-        title="This page could not be loaded"
-        action={<Button onPress={() => location.reload()}>Load it anew</Button>}
+        title={texts.pageCouldNotLoaded}
+        action={<Button onPress={() => location.reload()}>{texts.loadItAnew}</Button>}
       >
-        The connection is gone, or there is a new version.
+        {texts.connectionGoneThereNew}
       </EmptyState>
     );
   };

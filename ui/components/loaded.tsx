@@ -2,6 +2,7 @@ import type { ComponentChildren } from "preact";
 import type { Remote } from "../models/remote.ts";
 import { Button } from "./button.tsx";
 import { EmptyState } from "./empty-state.tsx";
+import { loaded as texts } from "../texts/frame.ts";
 
 /** Shows what was fetched; while there is nothing yet, quiet bars; when it failed, why, and a way to try again. */
 export function Loaded<Value>(props: {
@@ -15,7 +16,8 @@ export function Loaded<Value>(props: {
       <>
         {remote.state === "failed" && (
           <Notice tone="warning">
-            Not up to date: {remote.problem}. <TryAgain onRetry={props.onRetry} />
+            {texts.notUpToDate}
+            {remote.problem}. <TryAgain onRetry={props.onRetry} />
           </Notice>
         )}
         {props.children(remote.value)}
@@ -24,21 +26,21 @@ export function Loaded<Value>(props: {
   }
   if (remote.state === "failed") {
     return remote.missing ? (
-      <EmptyState icon="warning" title="Not found">
-        It does not exist, or not in your organization.
+      <EmptyState icon="warning" title={texts.notFound}>
+        {texts.doesNotExistNot}
       </EmptyState>
     ) : (
       <EmptyState
         icon="warning"
-        title="This could not be loaded"
-        action={<Button onPress={props.onRetry}>Try again</Button>}
+        title={texts.couldNotLoaded}
+        action={<Button onPress={props.onRetry}>{texts.tryAgain}</Button>}
       >
         {remote.problem}.
       </EmptyState>
     );
   }
   return (
-    <div class="skeleton" aria-busy="true" aria-label="Loading">
+    <div class="skeleton" aria-busy="true" aria-label={texts.loading}>
       <span />
       <span />
       <span />
@@ -49,7 +51,7 @@ export function Loaded<Value>(props: {
 function TryAgain({ onRetry }: { onRetry: () => void }) {
   return (
     <button type="button" class="text-button" onClick={onRetry}>
-      Try again
+      {texts.tryAgain}
     </button>
   );
 }

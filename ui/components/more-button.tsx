@@ -1,4 +1,5 @@
 import { Button } from "./button.tsx";
+import { moreButton as texts } from "../texts/components.ts";
 
 /** At the foot of a list that goes on. */
 export function MoreButton(props: { hasMore: boolean; busy: boolean; onMore: () => void }) {
@@ -6,7 +7,7 @@ export function MoreButton(props: { hasMore: boolean; busy: boolean; onMore: () 
   return (
     <div class="more">
       <Button look="quiet" busy={props.busy} onPress={props.onMore}>
-        Show more
+        {texts.showMore}
       </Button>
     </div>
   );

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { visibleText } from "../plain-text.ts";
 import { Icon } from "./icon.tsx";
 
 export interface Crumb {
@@ -18,7 +19,7 @@ export function Page(props: {
   children: ComponentChildren;
 }) {
   useEffect(() => {
-    document.title = `${props.title} · Migrate`;
+    document.title = `${visibleText(props.title)} · Migrate`;
   }, [props.title]);
   return (
     <div class={props.narrow === true ? "page page-narrow" : "page"}>
@@ -27,11 +28,13 @@ export function Page(props: {
           {props.crumb && (
             <a class="crumb" href={props.crumb.href}>
               <Icon name="back" size={14} />
-              {props.crumb.text}
+              <span>{props.crumb.text}</span>
             </a>
           )}
           <div class="page-name">
-            <h1 tabIndex={-1}>{props.title}</h1>
+            <h1 tabIndex={-1} title={props.title}>
+              {props.title}
+            </h1>
             {props.badge}
           </div>
           {props.lead !== undefined && <p class="lead">{props.lead}</p>}

@@ -4,25 +4,34 @@ import type { Agent, Client, RegistrationCodeMade } from "../../schema/api.ts";
 import { type Api, sentenceOf } from "../api.ts";
 import type { Clock } from "../clock.ts";
 import { createForm, type Form, textOrNull } from "./form.ts";
+import { askOf, type ListState, listText, PLAIN_LIST } from "./list-state.ts";
 import type { LiveJobs } from "./live-jobs.ts";
 import { createList, createRemote, type ListModel, loadAll, type RemoteModel } from "./remote.ts";
 import type { ToastsModel } from "./toasts.ts";
+import { agents as texts } from "../texts/agents.ts";
 
 const POLL_MS = 2_000;
 
 export interface AgentListModel {
   readonly list: ListModel<Agent>;
   readonly items: ReadonlySignal<readonly Agent[]>;
+  show(state: ListState): void;
   open(): void;
   close(): void;
 }
 
-export function createAgentList(api: Api, live: LiveJobs): AgentListModel {
-  const list = createList<Agent>((query, abort) => api.agents.list(query, abort));
+export function createAgentList(api: Api, live: LiveJobs, begun: ListState = PLAIN_LIST): AgentListModel {
+  let state = begun;
+  const list = createList<Agent>((query, abort) => api.agents.list({ ...askOf(state), ...query }, abort));
   let stop: () => void = () => {};
   return {
     list,
     items: list.items,
+    show(wanted) {
+      if (listText(wanted) === listText(state)) return;
+      state = wanted;
+      void list.restart();
+    },
     open() {
       // Whenever an agent comes or goes, and when the page opens.
       stop = effect(() => {
@@ -42,10 +51,12 @@ export interface AgentPageModel {
   readonly agent: RemoteModel<Agent>;
   readonly form: ReadonlySignal<Form<AgentFormValues> | null>;
   readonly clients: ReadonlySignal<readonly Client[]>;
-  readonly revoking: ReadonlySignal<boolean>;
+  /** A word to the agent is on its way. */
+  readonly acting: ReadonlySignal<boolean>;
   edit(): void;
   cancelEdit(): void;
   revoke(): Promise<void>;
+  unlock(): Promise<void>;
   open(): void;
   close(): void;
 }
@@ -63,20 +74,31 @@ export function createAgentPage(
   const agent = createRemote((abort) => api.agents.get(agentId, abort));
   const form = signal<Form<AgentFormValues> | null>(null);
   const clients = createRemote((abort) => loadAll((query, inner) => api.clients.list(query, inner), abort));
-  const revoking = signal(false);
+  const acting = signal(false);
+  const act = async (send: () => Promise<Agent>, told: string) => {
+    acting.value = true;
+    try {
+      agent.put(await send());
+      toasts.show("success", told);
+    } catch (error) {
+      toasts.show("danger", sentenceOf(error));
+    } finally {
+      acting.value = false;
+    }
+  };
   let stop: () => void = () => {};
   return {
     agent,
     form,
     clients: computed(() => clients.value.value ?? []),
-    revoking,
+    acting,
     edit() {
       const held = agent.value.value;
       if (held === null) return;
       form.value = createForm({
         initial: { name: held.name, label: held.label ?? "", clientId: held.clientId ?? "" },
         idempotencyKey: world.uuid(),
-        check: (values) => (values.name.trim() === "" ? { name: "Give a name" } : {}),
+        check: (values) => (values.name.trim() === "" ? { name: texts.giveAName } : {}),
         save: (values) =>
           api.agents.update(agentId, {
             name: values.name.trim(),
@@ -92,17 +114,8 @@ export function createAgentPage(
     cancelEdit() {
       form.value = null;
     },
-    async revoke() {
-      revoking.value = true;
-      try {
-        agent.put(await api.agents.revoke(agentId));
-        toasts.show("success", "Agent revoked. Its key no longer works");
-      } catch (error) {
-        toasts.show("danger", sentenceOf(error));
-      } finally {
-        revoking.value = false;
-      }
-    },
+    revoke: () => act(() => api.agents.revoke(agentId), texts.agentRevokedKeyNo),
+    unlock: () => act(() => api.agents.unlock(agentId), texts.agentUnlockedMachineConnects),
     open() {
       void clients.reload();
       stop = effect(() => {

@@ -59,3 +59,21 @@ test("[U19] what the server finds at fault is shown at the field, also for one e
   expect(faultAt(form.errors.value, "options.filters.include")).toBe("Too long");
   expect(faultAt(form.errors.value, "options.filters.exclude")).toBeNull();
 });
+
+test("[U79] what a person sets is a change until it is saved; what the page fills in of itself is none", async () => {
+  const answers = [
+    () => Promise.reject(new ApiError({ code: "NETWORK", status: 0, message: "No answer" })),
+    () => Promise.resolve("made"),
+  ];
+  const { form, made } = setUp(() => answers.shift()?.() ?? Promise.resolve("made"));
+  form.fill("name", "The only one");
+  expect(form.values.value.name).toBe("The only one");
+  expect(form.changed.value).toBe(false);
+  form.set("name", "Acme");
+  expect(form.changed.value).toBe(true);
+  await form.submit();
+  expect(form.changed.value).toBe(true);
+  await form.submit();
+  expect(made).toEqual(["made"]);
+  expect(form.changed.value).toBe(false);
+});

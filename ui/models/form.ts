@@ -15,7 +15,11 @@ export interface Form<Values> {
   readonly saving: ReadonlySignal<boolean>;
   /** Counts refused saves, so that the page can go to the first fault after each. */
   readonly refusals: ReadonlySignal<number>;
+  /** Something was set and is not saved, by typing or by a button alike. */
+  readonly changed: ReadonlySignal<boolean>;
   set<Name extends keyof Values>(name: Name, value: Values[Name]): void;
+  /** What the page chooses of itself, such as the only project there is: nobody would miss it, so it is no change. */
+  fill<Name extends keyof Values>(name: Name, value: Values[Name]): void;
   submit(): Promise<void>;
 }
 
@@ -34,6 +38,7 @@ export function createForm<Values, Made>(plan: FormPlan<Values, Made>): Form<Val
   const problem = signal<string | null>(null);
   const saving = signal(false);
   const refusals = signal(0);
+  const changed = signal(false);
 
   function refuse(faults: FieldErrors, sentence: string | null): void {
     batch(() => {
@@ -43,14 +48,23 @@ export function createForm<Values, Made>(plan: FormPlan<Values, Made>): Form<Val
     });
   }
 
+  function fill<Name extends keyof Values>(name: Name, value: Values[Name]): void {
+    values.value = { ...values.value, [name]: value };
+  }
+
   return {
     values,
     errors,
     problem,
     saving,
     refusals,
+    changed,
+    fill,
     set(name, value) {
-      values.value = { ...values.value, [name]: value };
+      batch(() => {
+        fill(name, value);
+        changed.value = true;
+      });
     },
     async submit() {
       if (saving.value) return;
@@ -70,6 +84,7 @@ export function createForm<Values, Made>(plan: FormPlan<Values, Made>): Form<Val
       } finally {
         saving.value = false;
       }
+      changed.value = false;
       plan.saved(made);
     },
   };

@@ -126,3 +126,14 @@ test("[U16] speed and time left are shown only while a reachable agent is moving
   expect(figuresOf(told(), heard({ status: "paused" })).secondsRemaining).toBeNull();
   expect(figuresOf(told(), undefined).bytesPerSecond).toBeNull();
 });
+
+test("[U71] what was heard of the agent that had the job before says nothing of the one that has it now", () => {
+  const job = jobWith({ agentId: "agt_2", agentStatus: "online", status: "created", epoch: 2 });
+  const heard = {
+    job: liveJobWith({ agentId: "agt_1", agentOnline: false, status: "created" }),
+    heardAtMs: 2,
+  };
+  expect(figuresOf({ job, askedAtMs: 1 }, heard).agentOnline).toBe(true);
+  const same = { job: { ...heard.job, agentId: "agt_2" }, heardAtMs: 2 };
+  expect(figuresOf({ job, askedAtMs: 1 }, same).agentOnline).toBe(false);
+});

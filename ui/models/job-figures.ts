@@ -69,7 +69,8 @@ export function figuresOf(told: ToldJob, heard: HeardJob | undefined): JobFigure
     currentPath: goesOn ? (live?.currentPath ?? null) : null,
     waiting,
     error: newRun ? live.error : (job.error ?? live?.error ?? null),
-    agentOnline: heard === undefined ? job.agentStatus === "online" : heard.job.agentOnline,
+    // After a move it was another agent that was heard of last.
+    agentOnline: heard?.job.agentId === job.agentId ? heard.job.agentOnline : job.agentStatus === "online",
     pendingWish: pendingWish(job, { status, desiredState }),
     fraction: fractionOf(status, totals, bytesInFlight),
   };
@@ -134,5 +135,7 @@ function pendingWish(job: Job, now: { status: JobStatus; desiredState: DesiredSt
 /** Whether a live state tells something the API's answer does not hold yet, so that it is worth asking again. */
 export function isNewsTo(job: Job, live: LiveJob): boolean {
   if (live.epoch !== job.epoch) return live.epoch > job.epoch;
-  return live.status !== job.status || live.desiredState !== job.desiredState;
+  if (live.status !== job.status || live.desiredState !== job.desiredState) return true;
+  // Since when an agent is away, the API alone knows.
+  return live.agentId === job.agentId && live.agentOnline !== (job.agentStatus === "online");
 }

@@ -21,6 +21,7 @@ import { createForm, type Form } from "./form.ts";
 import { checkMegabits, megabitsOf } from "./megabits.ts";
 import { trimSlashes } from "./project-form.ts";
 import { createRemote, loadAll, type Remote } from "./remote.ts";
+import { jobForm as texts } from "../texts/job-form.ts";
 
 export interface JobValues {
   readonly projectId: string;
@@ -161,11 +162,11 @@ export function createJobForm(world: { api: Api; uuid(): string }, plan: JobForm
       void choices.reload().then(() => {
         const [onlyProject, ...moreProjects] = projects.value;
         if (form.values.value.projectId === "" && onlyProject && moreProjects.length === 0) {
-          form.set("projectId", onlyProject.id);
+          form.fill("projectId", onlyProject.id);
         }
         const [onlyAgent, ...moreAgents] = agents.value;
         if (form.values.value.agentId === "" && onlyAgent && moreAgents.length === 0)
-          form.set("agentId", onlyAgent.id);
+          form.fill("agentId", onlyAgent.id);
       });
     },
     close: choices.close,
@@ -226,18 +227,13 @@ export function checkJob(values: JobValues, type: RunnableJobType): FieldErrors 
   const fault = (path: string, message: string | null) => {
     if (message !== null) errors[path] = message;
   };
-  fault("projectId", values.projectId === "" ? "Choose a project" : null);
-  fault("name", values.name.trim() === "" ? "Give a name" : null);
-  fault("agentId", values.agentId === "" ? "Choose an agent" : null);
-  fault(
-    "source.path",
-    isFullPath(values.path.trim()) ? null : "Give the full path, such as /srv/files or C:\\Shares\\Files",
-  );
+  fault("projectId", values.projectId === "" ? texts.chooseAProject : null);
+  fault("name", values.name.trim() === "" ? texts.giveAName : null);
+  fault("agentId", values.agentId === "" ? texts.chooseAnAgent : null);
+  fault("source.path", isFullPath(values.path.trim()) ? null : texts.giveFullPathSuch);
   fault(
     "destination.prefix",
-    isBlobPrefix(trimSlashes(values.prefix ?? ""))
-      ? null
-      : "Folders separated by single slashes, without . or ..",
+    isBlobPrefix(trimSlashes(values.prefix ?? "")) ? null : texts.foldersSeparatedSingleSlashes,
   );
   fault("options.concurrency", checkWhole(values.concurrency, CONCURRENCY));
   fault("options.chunkSizeMiB", checkWhole(values.chunkSizeMiB, CHUNK_MIB));
@@ -252,14 +248,14 @@ export function checkJob(values: JobValues, type: RunnableJobType): FieldErrors 
   fault("options.filters.include", checkPatterns(values.include));
   fault("options.filters.exclude", checkPatterns(values.exclude));
   const [min, max] = [sizeOf(values.sizeMin), sizeOf(values.sizeMax)];
-  fault("options.filters.sizeBytesMin", min === "wrong" ? "A number of MB" : null);
-  fault("options.filters.sizeBytesMax", max === "wrong" ? "A number of MB" : null);
+  fault("options.filters.sizeBytesMin", min === "wrong" ? texts.aNumberOfMb : null);
+  fault("options.filters.sizeBytesMax", max === "wrong" ? texts.aNumberOfMb : null);
   if (typeof min === "number" && typeof max === "number" && min > max) {
-    fault("options.filters.sizeBytesMax", "Smaller than the smallest size");
+    fault("options.filters.sizeBytesMax", texts.smallerThanSmallestSize);
   }
   const { modifiedAfter, modifiedBefore } = values;
   if (modifiedAfter !== "" && modifiedBefore !== "" && modifiedAfter >= modifiedBefore) {
-    fault("options.filters.modifiedBefore", "Not after the other date: no file would be left");
+    fault("options.filters.modifiedBefore", texts.notAfterOtherDate);
   }
   return errors;
 }
@@ -270,10 +266,10 @@ function checkDeletion(values: JobValues): FieldErrors {
   if (daysFault !== null) errors["options.deletion.retentionDays"] = daysFault;
   if (values.deletionFilesMax.trim() !== "") {
     const countFault = checkWhole(values.deletionFilesMax, { min: 1, max: Number.MAX_SAFE_INTEGER });
-    if (countFault !== null) errors["options.deletion.filesMax"] = "A whole number, or nothing for all";
+    if (countFault !== null) errors["options.deletion.filesMax"] = texts.wholeNumberNothingAll;
   }
   if (values.confirmDeletionOf.trim() !== values.path.trim() || values.path.trim() === "") {
-    errors["confirmDeletionOf"] = "Not the source folder as it stands above";
+    errors["confirmDeletionOf"] = texts.notSourceFolderAs;
   }
   return errors;
 }
@@ -338,16 +334,16 @@ export function linesOf(text: string): string[] {
 
 function checkPatterns(text: string): string | null {
   const lines = linesOf(text);
-  if (lines.length > PATTERNS_MAX) return `At most ${PATTERNS_MAX} patterns`;
+  if (lines.length > PATTERNS_MAX) return texts.atMostPatterns(PATTERNS_MAX);
   const long = lines.findIndex((line) => line.length > PATTERN_LENGTH_MAX);
-  return long === -1 ? null : `Pattern ${long + 1} is longer than ${PATTERN_LENGTH_MAX} characters`;
+  return long === -1 ? null : texts.patternLongerThanCharacters(long + 1, PATTERN_LENGTH_MAX);
 }
 
 function checkWhole(text: string, { min, max }: { min: number; max: number }): string | null {
   const value = Number(text);
   return text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max
     ? null
-    : `A whole number from ${min} to ${max}`;
+    : texts.wholeNumberFrom(min, max);
 }
 
 function sizeOf(text: string): number | "wrong" | null {

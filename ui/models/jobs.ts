@@ -19,6 +19,8 @@ export interface JobRow {
 export interface JobListModel {
   readonly list: ListModel<Job>;
   readonly rows: ReadonlySignal<readonly JobRow[]>;
+  /** Another part of the jobs, or in another order. */
+  show(asked: JobListAsk): void;
   open(): void;
   close(): void;
 }
@@ -29,8 +31,11 @@ export interface JobListWorld {
   readonly live: LiveJobs;
 }
 
-export function createJobList(world: JobListWorld, query: Omit<JobQuery, "cursor" | "limit">): JobListModel {
+export type JobListAsk = Omit<JobQuery, "cursor" | "limit">;
+
+export function createJobList(world: JobListWorld, begun: JobListAsk): JobListModel {
   const { api, clock, live } = world;
+  let query = begun;
   let askedAtMs = 0;
   let stop: () => void = () => {};
   let cancelReload: (() => void) | null = null;
@@ -67,6 +72,8 @@ export function createJobList(world: JobListWorld, query: Omit<JobQuery, "cursor
   }
 
   function mayBelong(ended: boolean): boolean {
+    // Whether a job fits a search, only the server knows; it is asked when the person asks.
+    if (query.search !== undefined || query.status !== undefined) return false;
     if (query.state !== undefined) return ended === (query.state === "final");
     return !ended;
   }
@@ -74,6 +81,11 @@ export function createJobList(world: JobListWorld, query: Omit<JobQuery, "cursor
   return {
     list,
     rows,
+    show(asked) {
+      if (JSON.stringify(asked) === JSON.stringify(query)) return;
+      query = asked;
+      void list.restart();
+    },
     open() {
       void list.reload();
       let gapsSeen = live.gaps.peek();

@@ -78,6 +78,25 @@ test("[U13] agents that come and go are known at once", () => {
   expect(live.agents.value.get("agt_1")).toBe(false);
 });
 
+test("[U68] without its agent nothing of a job moves, and what it says when it is back counts again", async () => {
+  const { clock, sockets, held } = setUp();
+  const other = liveJobWith({ jobId: "job_2", agentId: "agt_2" });
+  sockets.last.say({ type: "snapshot", jobs: [liveJobWith({ updatedAt: FIRST }), other] });
+  sockets.last.say({ type: "agent", agentId: "agt_1", online: false });
+  await clock.pass(200);
+  expect(held()).toMatchObject({
+    agentOnline: false,
+    bytesPerSecond: 0,
+    currentPath: null,
+    status: "running",
+  });
+  expect(held("job_2")).toEqual(other);
+  sockets.last.say({ type: "agent", agentId: "agt_1", online: true });
+  sockets.last.say({ type: "job", job: liveJobWith({ updatedAt: SECOND, bytesPerSecond: 7 }) });
+  await clock.pass(200);
+  expect(held()).toMatchObject({ agentOnline: true, bytesPerSecond: 7 });
+});
+
 test("[U7] a live socket closed with 4401 signs the page out", () => {
   const { sockets, told } = setUp();
   sockets.last.events.closed(4401);

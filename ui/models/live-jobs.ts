@@ -10,6 +10,8 @@ import { createLiveConnection, type LiveState, type LiveTopic, type LiveWorld } 
 
 const REDRAW_MS_MIN = 100;
 
+const STILL = { bytesPerSecond: 0, secondsRemaining: null, currentPath: null, waiting: null } as const;
+
 /** A live state and when this page heard it, to weigh it against an answer of the API. */
 export interface HeardJob {
   readonly job: LiveJob;
@@ -45,7 +47,7 @@ export function createLiveJobs(world: LiveWorld, session: { lost(): void; load()
         return redrawSoon();
       case "agent":
         agents.value = new Map(agents.value).set(message.agentId, message.online);
-        return;
+        return showPresence(message.agentId, message.online);
     }
   }
 
@@ -58,6 +60,17 @@ export function createLiveJobs(world: LiveWorld, session: { lost(): void; load()
     }
     inbox.clear();
     jobs.value = next;
+  }
+
+  /** Nobody says it job by job: without its agent nothing of a job moves. */
+  function showPresence(agentId: string, online: boolean): void {
+    for (const [id, held] of jobs.value) {
+      const { job } = inbox.get(id) ?? held;
+      if (job.agentId !== agentId || job.agentOnline === online) continue;
+      const shown = online ? job : { ...job, ...STILL };
+      inbox.set(id, { job: { ...shown, agentOnline: online }, heardAtMs: world.clock.now() });
+    }
+    if (inbox.size > 0) redrawSoon();
   }
 
   function redrawSoon(): void {

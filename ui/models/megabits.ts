@@ -1,5 +1,6 @@
 /** A limit of the line as a person types it: Mbps with a point or a comma, empty = none. */
 import { MEGABITS } from "../contract.ts";
+import { megabits as texts } from "../texts/pages.ts";
 
 export function megabitsOf(text: string): number | "wrong" | null {
   if (text.trim() === "") return null;
@@ -8,5 +9,5 @@ export function megabitsOf(text: string): number | "wrong" | null {
 }
 
 export function checkMegabits(text: string): string | null {
-  return megabitsOf(text) === "wrong" ? `From ${MEGABITS.min} to ${MEGABITS.max} Mbps, or nothing` : null;
+  return megabitsOf(text) === "wrong" ? texts.fromMbpsNothing(MEGABITS.min, MEGABITS.max) : null;
 }

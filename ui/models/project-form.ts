@@ -10,6 +10,7 @@ import { CONTAINER_NAME, isBlobPrefix, isTimeZone } from "../contract.ts";
 import { createForm, type Form, textOrNull } from "./form.ts";
 import { createRemote, loadAll, type Remote } from "./remote.ts";
 import { checkSchedule, newSchedule, scheduleOf, type ScheduleValues, scheduleValuesOf } from "./schedule.ts";
+import { projectForm as texts } from "../texts/projects.ts";
 
 export interface ProjectValues {
   readonly clientId: string;
@@ -100,9 +101,9 @@ export function createProjectForm(
       if (abort.aborted) return;
       containers.value = { state: "ready", names };
       // An account without containers leaves only one thing to do.
-      if (names.length === 0) form.set("containerIsNew", true);
+      if (names.length === 0) form.fill("containerIsNew", true);
       else if (names.length === 1 && form.values.value.container === "")
-        form.set("container", names[0] ?? "");
+        form.fill("container", names[0] ?? "");
     } catch (error) {
       if (!abort.aborted) containers.value = { state: "failed", problem: sentenceOf(error) };
     }
@@ -110,10 +111,15 @@ export function createProjectForm(
 
   function chooseConnection(id: string): void {
     form.set("connectionId", id);
-    form.set("containerIsNew", false);
+    fillConnection(id);
+  }
+
+  function fillConnection(id: string): void {
+    form.fill("connectionId", id);
+    form.fill("containerIsNew", false);
     const chosen = connections.value.find((item) => item.id === id) ?? null;
     // A container SAS opens one container and cannot list others.
-    form.set("container", chosen?.container ?? "");
+    form.fill("container", chosen?.container ?? "");
     asking.abort();
     containers.value = { state: "none" };
     if (chosen !== null && chosen.container === null) void loadContainers(id);
@@ -148,10 +154,10 @@ export function createProjectForm(
         if (values.connectionId !== "" && connection.value?.container === null)
           void loadContainers(values.connectionId);
         if (values.clientId === "" && choices.value.value?.clients.length === 1) {
-          form.set("clientId", choices.value.value.clients[0]?.id ?? "");
+          form.fill("clientId", choices.value.value.clients[0]?.id ?? "");
         }
         if (values.connectionId === "" && connections.value.length === 1)
-          chooseConnection(connections.value[0]?.id ?? "");
+          fillConnection(connections.value[0]?.id ?? "");
       });
     },
     close() {
@@ -180,16 +186,15 @@ function initialValues({ project, clientId }: ProjectFormPlan): ProjectValues {
 
 export function checkProject(values: ProjectValues): FieldErrors {
   const errors: Record<string, string> = {};
-  if (values.name.trim() === "") errors["name"] = "Give a name";
-  if (values.clientId === "") errors["clientId"] = "Choose a client";
-  if (values.connectionId === "") errors["storage.connectionId"] = "Choose a connection";
-  else if (values.container.trim() === "") errors["storage.container"] = "Choose a container";
+  if (values.name.trim() === "") errors["name"] = texts.giveAName;
+  if (values.clientId === "") errors["clientId"] = texts.chooseAClient;
+  if (values.connectionId === "") errors["storage.connectionId"] = texts.chooseAConnection;
+  else if (values.container.trim() === "") errors["storage.container"] = texts.chooseAContainer;
   else if (values.containerIsNew && !CONTAINER_NAME.test(values.container.trim())) {
-    errors["storage.container"] = "3 to 63 lower-case letters, digits and single hyphens";
+    errors["storage.container"] = texts.containerNameRule;
   }
   if (!isBlobPrefix(trimSlashes(values.prefix))) {
-    errors["storage.prefix"] =
-      "Folders separated by single slashes, such as acme-corp/files, without . or ..";
+    errors["storage.prefix"] = texts.foldersSeparatedSingleSlashes;
   }
   return values.schedule === null ? errors : { ...errors, ...checkSchedule(values.schedule) };
 }

@@ -3,6 +3,7 @@ import type { RegistrationCode } from "../../schema/api.ts";
 import { type Api, sentenceOf } from "../api.ts";
 import { createList, type ListModel } from "./remote.ts";
 import type { ToastsModel } from "./toasts.ts";
+import { registrationCodes as texts } from "../texts/agents.ts";
 
 export interface RegistrationCodesModel {
   readonly list: ListModel<RegistrationCode>;
@@ -18,7 +19,7 @@ export function createRegistrationCodes(api: Api, toasts: ToastsModel): Registra
     async revoke(id) {
       try {
         await api.registrationCodes.revoke(id);
-        toasts.show("success", "Registration code revoked");
+        toasts.show("success", texts.registrationCodeRevoked);
       } catch (error) {
         toasts.show("danger", sentenceOf(error));
       }

@@ -66,6 +66,8 @@ export interface ListModel<Item> {
   readonly hasMore: ReadonlySignal<boolean>;
   readonly loadingMore: ReadonlySignal<boolean>;
   reload(): Promise<void>;
+  /** Asks for another list from its beginning; what is shown stays until that is here. */
+  restart(): Promise<void>;
   more(): Promise<void>;
   close(): void;
 }
@@ -76,9 +78,11 @@ export function createList<Item extends { readonly id: string }>(
 ): ListModel<Item> {
   const cursor = signal<string | null>(null);
   const loadingMore = signal(false);
+  let isFresh = false;
   const first = createRemote<readonly Item[]>(async (abort) => {
     // A refresh asks for as much as is on the screen, up to what one request may hold.
-    const shown = first.value.peek()?.length ?? 0;
+    const shown = isFresh ? 0 : (first.value.peek()?.length ?? 0);
+    isFresh = false;
     const page = await load(shown > 50 ? { limit: Math.min(shown, LIST_LIMIT_MAX) } : {}, abort);
     cursor.value = page.nextCursor;
     return page.items;
@@ -89,6 +93,12 @@ export function createList<Item extends { readonly id: string }>(
     hasMore: computed(() => cursor.value !== null),
     loadingMore,
     reload: first.reload,
+    async restart() {
+      isFresh = true;
+      // No more of the list that was.
+      cursor.value = null;
+      await first.reload();
+    },
     async more() {
       const from = cursor.value;
       if (from === null || loadingMore.value) return;

@@ -86,3 +86,32 @@ test("[U28] a project is saved with its schedule, or with none", async () => {
   await model.form.submit();
   expect(asked.at(-1)?.body).toMatchObject({ bandwidthSchedule: null });
 });
+
+test("[U79] buttons alone change a project's form; what it chooses of itself when it opens does not", async () => {
+  const { api } = createTestApi(({ path }) => ({
+    body: pageWith(
+      path.startsWith("/api/clients")
+        ? [{ id: "cli_1", name: "Acme", status: "active" }]
+        : [{ id: "con_1", name: "Acme", account: "acme", container: "files" }],
+    ),
+  }));
+  const world = { api, timeZone: "Europe/Berlin", uuid: () => "key-00000001" };
+  const opened = async () => {
+    const model = createProjectForm(world, { project: null, clientId: null, saved: () => {} });
+    model.open();
+    await settle();
+    return model;
+  };
+  const model = await opened();
+  expect(model.form.values.value).toMatchObject({
+    clientId: "cli_1",
+    connectionId: "con_1",
+    container: "files",
+  });
+  expect(model.form.changed.value).toBe(false);
+  model.addSchedule();
+  expect(model.form.changed.value).toBe(true);
+  const other = await opened();
+  other.chooseConnection("con_1");
+  expect(other.form.changed.value).toBe(true);
+});

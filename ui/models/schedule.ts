@@ -3,6 +3,7 @@ import type { BandwidthSchedule } from "../../schema/job.ts";
 import type { FieldErrors } from "../api.ts";
 import { isTimeZone, TIME_OF_DAY, type Weekday, WEEKDAYS, WINDOWS_MAX } from "../contract.ts";
 import { checkMegabits, megabitsOf } from "./megabits.ts";
+import { schedule as texts } from "../texts/job-form.ts";
 
 export interface WindowValues {
   readonly days: readonly Weekday[];
@@ -55,25 +56,25 @@ export function checkSchedule(values: ScheduleValues): FieldErrors {
   const fault = (path: string, message: string | null) => {
     if (message !== null) errors[`bandwidthSchedule.${path}`] = message;
   };
-  fault("timeZone", isTimeZone(values.timeZone.trim()) ? null : "A time zone such as Europe/Berlin");
+  fault("timeZone", isTimeZone(values.timeZone.trim()) ? null : texts.timeZoneSuchAs);
   values.windows.forEach((window, index) => {
-    fault(`windows.${index}.days`, window.days.length === 0 ? "Choose at least one day" : null);
-    fault(`windows.${index}.from`, TIME_OF_DAY.test(window.from) ? null : "A time");
+    fault(`windows.${index}.days`, window.days.length === 0 ? texts.chooseLeastOneDay : null);
+    fault(`windows.${index}.from`, TIME_OF_DAY.test(window.from) ? null : texts.aTime);
     fault(`windows.${index}.to`, checkEnd(window));
   });
-  if (values.windows.length > WINDOWS_MAX) fault("windows", `At most ${WINDOWS_MAX} windows`);
+  if (values.windows.length > WINDOWS_MAX) fault("windows", texts.atMostWindows(WINDOWS_MAX));
   fault("insideMbps", checkMegabits(values.insideMbps));
   fault("outsideMbps", checkMegabits(values.outsideMbps));
   if (values.insideMbps.trim() === "" && values.outsideMbps.trim() === "") {
-    fault("outsideMbps", "Give at least one limit, or remove the schedule");
+    fault("outsideMbps", texts.giveLeastOneLimit);
   }
   return errors;
 }
 
 /** Whether a window of no length is a whole day or nothing is a question better not put. */
 function checkEnd({ from, to }: WindowValues): string | null {
-  if (!TIME_OF_DAY.test(to)) return "A time";
-  return from === to ? "For a whole day, 00:00 to 23:59" : null;
+  if (!TIME_OF_DAY.test(to)) return texts.aTime;
+  return from === to ? texts.timesAreEqual : null;
 }
 
 export function toggleDay(days: readonly Weekday[], day: Weekday): readonly Weekday[] {

@@ -7,7 +7,7 @@ import { SelectField, TextField } from "../components/field.tsx";
 import { Facts } from "../components/figures.tsx";
 import { FileName } from "../components/file-name.tsx";
 import { FormFrame } from "../components/form-frame.tsx";
-import { Loaded } from "../components/loaded.tsx";
+import { Loaded, Notice } from "../components/loaded.tsx";
 import { Card, Page } from "../components/page.tsx";
 import { formatAgo, formatBytes, formatCount, formatDate, NOTHING } from "../format.ts";
 import { type AgentFormValues, createAgentPage } from "../models/agents.ts";
@@ -17,48 +17,77 @@ import { pathOf } from "../models/router.ts";
 import { AGENT_STATUS_WORDS } from "../words.ts";
 import { systemText } from "./agents-page.tsx";
 import { usePageModel } from "./use-page-model.ts";
+import { agentPage as texts } from "../texts/agents.ts";
 
 export function AgentPage({ app, id }: { app: App; id: string }) {
   const model = usePageModel(() => createAgentPage(app, id), id);
   const [asksRevoke, setAsksRevoke] = useState(false);
+  const [asksUnlock, setAsksUnlock] = useState(false);
   const agent = model.agent.value.value;
   const form = model.form.value;
   const mayChange = app.session.rights.value.administer && agent !== null && agent.status !== "revoked";
   return (
     <Page
-      title={agent?.name ?? "Agent"}
-      crumb={{ text: "Agents", href: pathOf({ page: "agents" }) }}
+      title={agent?.name ?? texts.agent}
+      crumb={{ text: texts.agents, href: pathOf({ page: "agents" }) }}
       badge={agent && <Badge words={AGENT_STATUS_WORDS[agent.status]} testId="agent-status" />}
       actions={
         mayChange &&
         form === null && (
           <>
+            {agent.status === "locked" && (
+              <Button
+                look="primary"
+                testId="unlock-agent"
+                busy={model.acting.value}
+                onPress={() => setAsksUnlock(true)}
+              >
+                {texts.unlock}
+              </Button>
+            )}
             <Button testId="edit-agent" onPress={model.edit}>
-              Edit
+              {texts.edit}
             </Button>
             <Button
               look="danger"
               testId="revoke-agent"
-              busy={model.revoking.value}
+              busy={model.acting.value}
               onPress={() => setAsksRevoke(true)}
             >
-              Revoke
+              {texts.revoke}
             </Button>
           </>
         )
       }
     >
+      {agent?.status === "locked" && (
+        <Notice tone="danger" testId="agent-locked">
+          {texts.agentsIdentityUsedFrom}
+        </Notice>
+      )}
+      {asksUnlock && (
+        <ConfirmDialog
+          title={texts.unlockThisAgent}
+          look="primary"
+          confirmText={texts.unlockAgent}
+          cancelText={texts.leaveItLocked}
+          confirmTestId="confirm-unlock"
+          onConfirm={() => void model.unlock()}
+          onClose={() => setAsksUnlock(false)}
+        >
+          {texts.machineConnectsNextBelieved}
+        </ConfirmDialog>
+      )}
       {asksRevoke && (
         <ConfirmDialog
-          title="Revoke this agent?"
-          confirmText="Revoke agent"
-          cancelText="Keep it"
+          title={texts.revokeThisAgent}
+          confirmText={texts.revokeAgent}
+          cancelText={texts.keepIt}
           confirmTestId="confirm-revoke"
           onConfirm={() => void model.revoke()}
           onClose={() => setAsksRevoke(false)}
         >
-          Its key stops working at once and it can move nothing more. This cannot be undone; the machine can
-          be registered again with a new code.
+          {texts.keyStopsWorkingOnce}
         </ConfirmDialog>
       )}
       <Loaded remote={model.agent.remote.value} onRetry={() => void model.agent.reload()}>
@@ -80,12 +109,12 @@ function AgentFacts({ agent, clients, nowMs }: { agent: Agent; clients: readonly
     <Card>
       <Facts
         facts={[
-          { title: "Machine", value: <FileName name={agent.host} /> },
-          { title: "System", value: systemText(agent) },
-          { title: "Version", value: agent.version },
-          { title: "Label", value: agent.label ?? NOTHING },
+          { title: texts.machine, value: <FileName name={agent.host} /> },
+          { title: texts.system, value: systemText(agent) },
+          { title: texts.version, value: agent.version },
+          { title: texts.label, value: agent.label ?? NOTHING },
           {
-            title: "Client",
+            title: texts.client,
             value:
               client === undefined ? (
                 NOTHING
@@ -94,20 +123,28 @@ function AgentFacts({ agent, clients, nowMs }: { agent: Agent; clients: readonly
               ),
           },
           {
-            title: "Last seen",
+            title: texts.lastSeen,
             value:
               agent.status === "online"
-                ? "Now"
+                ? texts.now
                 : agent.lastSeenAt === null
-                  ? "Never"
+                  ? texts.never
                   : formatAgo(agent.lastSeenAt, nowMs),
           },
-          { title: "Active jobs", value: formatCount(agent.activeJobCount) },
+          ...(agent.connection === "long_poll"
+            ? [
+                {
+                  title: texts.connection,
+                  value: texts.longPollAsWebsockets,
+                },
+              ]
+            : []),
+          { title: texts.activeJobs, value: formatCount(agent.activeJobCount) },
           {
-            title: "Free disk",
+            title: texts.freeDisk,
             value: agent.freeDiskBytes === null ? NOTHING : formatBytes(agent.freeDiskBytes),
           },
-          { title: "Registered", value: formatDate(agent.createdAt) },
+          { title: texts.registered, value: formatDate(agent.createdAt) },
         ]}
       />
     </Card>
@@ -119,20 +156,12 @@ function AgentForm(props: { form: Form<AgentFormValues>; clients: readonly Clien
   const values = form.values.value;
   const errors = form.errors.value;
   return (
-    <Card title="Edit agent">
-      <FormFrame
-        problem={form.problem.value}
-        refusals={form.refusals.value}
-        saving={form.saving.value}
-        submitText="Save"
-        submitTestId="save-agent"
-        onSubmit={() => void form.submit()}
-        onCancel={props.onCancel}
-      >
+    <Card title={texts.editAgent}>
+      <FormFrame form={form} submitText={texts.save} submitTestId="save-agent" onCancel={props.onCancel}>
         <div class="field-pair">
           <TextField
             name="name"
-            label="Name"
+            label={texts.name}
             testId="agent-name"
             value={values.name}
             error={faultAt(errors, "name")}
@@ -140,7 +169,7 @@ function AgentForm(props: { form: Form<AgentFormValues>; clients: readonly Clien
           />
           <TextField
             name="label"
-            label="Label"
+            label={texts.label}
             optional
             testId="agent-label"
             value={values.label}
@@ -150,12 +179,12 @@ function AgentForm(props: { form: Form<AgentFormValues>; clients: readonly Clien
         </div>
         <SelectField
           name="clientId"
-          label="Client"
+          label={texts.client}
           optional
           testId="agent-client"
           value={values.clientId === "" ? "none" : values.clientId}
           options={[
-            { value: "none", text: "No client" },
+            { value: "none", text: texts.noClient },
             ...props.clients.map((client) => ({ value: client.id, text: client.name })),
           ]}
           error={faultAt(errors, "clientId")}

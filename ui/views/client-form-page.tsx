@@ -9,20 +9,21 @@ import { faultAt } from "../models/form.ts";
 import { pathOf } from "../models/router.ts";
 import { useMemo } from "preact/hooks";
 import { usePageModel } from "./use-page-model.ts";
+import { clientFormPage as texts } from "../texts/clients.ts";
 
 export function ClientNewPage({ app }: { app: App }) {
   return (
-    <Page title="New client" crumb={{ text: "Clients", href: pathOf({ page: "clients" }) }} narrow>
+    <Page title={texts.newClient} crumb={{ text: texts.clients, href: pathOf({ page: "clients" }) }} narrow>
       <ClientForm app={app} client={null} />
     </Page>
   );
 }
 
 export function ClientEditPage({ app, id }: { app: App; id: string }) {
-  const model = usePageModel(() => createClientPage(app.api, app.toasts, id), id);
-  const name = model.client.value.value?.name ?? "Client";
+  const model = usePageModel(() => createClientPage(app, id), id);
+  const name = model.client.value.value?.name ?? texts.client;
   return (
-    <Page title="Edit client" crumb={{ text: name, href: pathOf({ page: "client", id }) }} narrow>
+    <Page title={texts.editClient} crumb={{ text: name, href: pathOf({ page: "client", id }) }} narrow>
       <Loaded remote={model.client.remote.value} onRetry={() => void model.client.reload()}>
         {(client) => <ClientForm app={app} client={client} />}
       </Loaded>
@@ -44,19 +45,16 @@ function ClientForm({ app, client }: { app: App; client: Client | null }) {
   return (
     <Card>
       <FormFrame
-        problem={form.problem.value}
-        refusals={form.refusals.value}
-        saving={form.saving.value}
-        submitText={client === null ? "Create client" : "Save"}
+        form={form}
+        submitText={client === null ? texts.createClient : texts.save}
         submitTestId="save-client"
-        onSubmit={() => void form.submit()}
         onCancel={() =>
           app.router.go(client === null ? { page: "clients" } : { page: "client", id: client.id })
         }
       >
         <TextField
           name="name"
-          label="Name"
+          label={texts.name}
           testId="client-name"
           value={values.name}
           error={faultAt(errors, "name")}
@@ -65,7 +63,7 @@ function ClientForm({ app, client }: { app: App; client: Client | null }) {
         <div class="field-pair">
           <TextField
             name="contactName"
-            label="Contact"
+            label={texts.contact}
             optional
             testId="client-contact-name"
             value={values.contactName}
@@ -74,7 +72,7 @@ function ClientForm({ app, client }: { app: App; client: Client | null }) {
           />
           <TextField
             name="contactEmail"
-            label="Contact's e-mail"
+            label={texts.contactsEMail}
             optional
             type="email"
             testId="client-contact-email"
@@ -85,7 +83,7 @@ function ClientForm({ app, client }: { app: App; client: Client | null }) {
         </div>
         <TextField
           name="psaCompanyId"
-          label="PSA company id"
+          label={texts.psaCompanyId}
           optional
           testId="client-psa"
           value={values.psaCompanyId}

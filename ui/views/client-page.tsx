@@ -1,5 +1,7 @@
+import { useState } from "preact/hooks";
 import { Badge } from "../components/badge.tsx";
 import { Button, LinkButton } from "../components/button.tsx";
+import { ConfirmDialog } from "../components/dialog.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
 import { Facts } from "../components/figures.tsx";
 import { Loaded } from "../components/loaded.tsx";
@@ -11,10 +13,16 @@ import { createClientPage } from "../models/clients.ts";
 import { pathOf } from "../models/router.ts";
 import { CLIENT_STATUS_WORDS } from "../words.ts";
 import { ProjectTable } from "./project-table.tsx";
+import { UsageCard } from "./usage-card.tsx";
 import { usePageModel } from "./use-page-model.ts";
+import { clientPage as texts } from "../texts/clients.ts";
 
 export function ClientPage({ app, id }: { app: App; id: string }) {
-  const model = usePageModel(() => createClientPage(app.api, app.toasts, id), id);
+  const model = usePageModel(
+    () => createClientPage(app, id, () => app.router.replace({ page: "clients" })),
+    id,
+  );
+  const [isDeleting, setDeleting] = useState(false);
   const client = model.client.value.value;
   const mayWrite = app.session.rights.value.write;
   const newProject = mayWrite && client?.status === "active" && (
@@ -24,13 +32,13 @@ export function ClientPage({ app, id }: { app: App; id: string }) {
       href={pathOf({ page: "project-new", clientId: id })}
       testId="new-project"
     >
-      New project
+      {texts.newProject}
     </LinkButton>
   );
   return (
     <Page
-      title={client?.name ?? "Client"}
-      crumb={{ text: "Clients", href: pathOf({ page: "clients" }) }}
+      title={client?.name ?? texts.client}
+      crumb={{ text: texts.clients, href: pathOf({ page: "clients" }) }}
       badge={client && <Badge words={CLIENT_STATUS_WORDS[client.status]} />}
       actions={
         client &&
@@ -40,10 +48,16 @@ export function ClientPage({ app, id }: { app: App; id: string }) {
               testId="archive-client"
               onPress={() => void model.setStatus(client.status === "active" ? "archived" : "active")}
             >
-              {client.status === "active" ? "Archive" : "Make active"}
+              {client.status === "active" ? texts.archive : texts.makeActive}
             </Button>
+            {/* What was done for a client stays told, so only one without projects can go. */}
+            {app.session.rights.value.administer && client.projectCount === 0 && (
+              <Button testId="delete-client" onPress={() => setDeleting(true)}>
+                {texts.delete}
+              </Button>
+            )}
             <LinkButton href={pathOf({ page: "client-edit", id })} testId="edit-client">
-              Edit
+              {texts.edit}
             </LinkButton>
             {newProject}
           </>
@@ -56,19 +70,20 @@ export function ClientPage({ app, id }: { app: App; id: string }) {
             <Card>
               <Facts
                 facts={[
-                  { title: "Contact", value: value.contactName ?? NOTHING },
-                  { title: "E-mail", value: value.contactEmail ?? NOTHING },
-                  { title: "PSA company", value: value.psaCompanyId ?? NOTHING },
-                  { title: "Client since", value: formatDate(value.createdAt) },
+                  { title: texts.contact, value: value.contactName ?? NOTHING },
+                  { title: texts.eMail, value: value.contactEmail ?? NOTHING },
+                  { title: texts.psaCompany, value: value.psaCompanyId ?? NOTHING },
+                  { title: texts.clientSince, value: formatDate(value.createdAt) },
                 ]}
               />
             </Card>
-            <Card title="Projects" flush>
+            <UsageCard usage={model.usage.value.value} path={`/api/clients/${encodeURIComponent(id)}`} />
+            <Card title={texts.projects} flush>
               <Loaded remote={model.projects.remote.value} onRetry={() => void model.projects.reload()}>
                 {(projects) =>
                   projects.length === 0 ? (
-                    <EmptyState icon="project" title="No projects yet" action={newProject}>
-                      A project is one engagement for this client, with its place in a storage account.
+                    <EmptyState icon="project" title={texts.noProjectsYet} action={newProject}>
+                      {texts.projectOneEngagementClient}
                     </EmptyState>
                   ) : (
                     <ProjectTable projects={projects} within="client" />
@@ -84,6 +99,19 @@ export function ClientPage({ app, id }: { app: App; id: string }) {
           </>
         )}
       </Loaded>
+      {isDeleting && client !== null && (
+        <ConfirmDialog
+          title={texts.deleteThisClient}
+          confirmText={texts.deleteClient}
+          cancelText={texts.keepIt}
+          confirmTestId="confirm-delete-client"
+          typedName={client.name}
+          onConfirm={() => void model.remove()}
+          onClose={() => setDeleting(false)}
+        >
+          {texts.nameContactPsaCompany}
+        </ConfirmDialog>
+      )}
     </Page>
   );
 }

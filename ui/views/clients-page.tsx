@@ -1,21 +1,25 @@
 import type { Client } from "../../schema/api.ts";
 import { Badge } from "../components/badge.tsx";
 import { LinkButton } from "../components/button.tsx";
-import { type Column, DataTable } from "../components/data-table.tsx";
+import type { Column } from "../components/data-table.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
-import { Loaded } from "../components/loaded.tsx";
-import { MoreButton } from "../components/more-button.tsx";
-import { Card, Page } from "../components/page.tsx";
+import { type Filter, ListTools, NothingFound } from "../components/list-tools.tsx";
+import { Page } from "../components/page.tsx";
 import { formatCount, formatDate, NOTHING } from "../format.ts";
 import type { App } from "../models/app.ts";
 import { createClientList } from "../models/clients.ts";
-import { pathOf } from "../models/router.ts";
+import { isNarrowed } from "../models/list-state.ts";
+import { CLIENT_FILTERS, pathOf, type Route } from "../models/router.ts";
 import { CLIENT_STATUS_WORDS } from "../words.ts";
+import { ListCard } from "./list-card.tsx";
+import { listOfRoute, useListState } from "./use-list.ts";
 import { usePageModel } from "./use-page-model.ts";
+import { clientsPage as texts } from "../texts/clients.ts";
 
 const COLUMNS: readonly Column<Client>[] = [
   {
-    title: "Client",
+    title: texts.client,
+    sort: "name",
     cell: (client) => (
       <a class="row-link" href={pathOf({ page: "client", id: client.id })}>
         {client.name}
@@ -23,48 +27,61 @@ const COLUMNS: readonly Column<Client>[] = [
     ),
   },
   {
-    title: "Contact",
+    title: texts.contact,
     cell: (client) => <span class="muted">{client.contactName ?? client.contactEmail ?? NOTHING}</span>,
   },
-  { title: "Projects", numeric: true, cell: (client) => formatCount(client.projectCount) },
-  { title: "Status", cell: (client) => <Badge words={CLIENT_STATUS_WORDS[client.status]} /> },
+  { title: texts.projects, numeric: true, cell: (client) => formatCount(client.projectCount) },
   {
-    title: "Since",
+    title: texts.status,
+    sort: "status",
+    cell: (client) => <Badge words={CLIENT_STATUS_WORDS[client.status]} />,
+  },
+  {
+    title: texts.since,
     numeric: true,
     desk: true,
+    sort: "created",
     cell: (client) => <span class="muted">{formatDate(client.createdAt)}</span>,
   },
 ];
 
-export function ClientsPage({ app }: { app: App }) {
-  const { list } = usePageModel(() => createClientList(app.api));
-  const mayWrite = app.session.rights.value.write;
-  const newClient = mayWrite && (
+const FILTER: Filter = {
+  label: texts.whichClients,
+  all: texts.allClients,
+  options: CLIENT_FILTERS.map((value) => ({ value, text: CLIENT_STATUS_WORDS[value].text })),
+};
+
+export function ClientsPage({ app, route }: { app: App; route: Extract<Route, { page: "clients" }> }) {
+  const { state, change } = listOfRoute(app, route);
+  const model = usePageModel(() => createClientList(app.api, state));
+  useListState(model, state);
+  const { list } = model;
+  const newClient = app.session.rights.value.write && (
     <LinkButton look="primary" icon="plus" href={pathOf({ page: "client-new" })} testId="new-client">
-      New client
+      {texts.newClient}
     </LinkButton>
   );
-  const isEmpty = list.remote.value.state === "ready" && list.items.value.length === 0;
+  const isEmpty = list.remote.value.state === "ready" && list.items.value.length === 0 && !isNarrowed(state);
   return (
-    <Page title="Clients" lead="The companies you move files for." actions={!isEmpty && newClient}>
-      <Card flush>
-        <Loaded remote={list.remote.value} onRetry={() => void list.reload()}>
-          {(items) =>
-            items.length === 0 ? (
-              <EmptyState icon="client" title="No clients yet" action={newClient}>
-                A client is a customer company. Its projects and jobs are kept together.
-              </EmptyState>
-            ) : (
-              <DataTable label="Clients" testId="clients" columns={COLUMNS} items={items} />
-            )
-          }
-        </Loaded>
-        <MoreButton
-          hasMore={list.hasMore.value}
-          busy={list.loadingMore.value}
-          onMore={() => void list.more()}
-        />
-      </Card>
+    <Page title={texts.clients} lead={texts.companiesYouMoveFiles} actions={!isEmpty && newClient}>
+      <ListCard
+        label={texts.clients}
+        testId="clients"
+        list={list}
+        columns={COLUMNS}
+        sorting={{ state, onSort: change }}
+        empty={
+          isNarrowed(state) ? (
+            <NothingFound what={texts.inSearch} state={state} onChange={change} />
+          ) : (
+            <EmptyState icon="client" title={texts.noClientsYet} action={newClient}>
+              {texts.clientCustomerCompanyProjects}
+            </EmptyState>
+          )
+        }
+      >
+        {!isEmpty && <ListTools what={texts.inSearch} state={state} onChange={change} filter={FILTER} />}
+      </ListCard>
     </Page>
   );
 }

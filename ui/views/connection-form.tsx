@@ -5,6 +5,7 @@ import type { App } from "../models/app.ts";
 import { createConnectionForm } from "../models/connections.ts";
 import { faultAt } from "../models/form.ts";
 import { useMemo } from "preact/hooks";
+import { connectionForm as texts } from "../texts/settings.ts";
 
 /** Adds a connection to Azure Storage; used on a page of its own and inside the project form. */
 export function ConnectionForm(props: {
@@ -17,18 +18,15 @@ export function ConnectionForm(props: {
   const errors = form.errors.value;
   return (
     <FormFrame
-      problem={form.problem.value}
-      refusals={form.refusals.value}
-      saving={form.saving.value}
-      submitText="Add connection"
+      form={form}
+      submitText={texts.addConnection}
       submitTestId="save-connection"
-      onSubmit={() => void form.submit()}
       onCancel={props.onCancel}
     >
       <TextField
         name="connection.name"
-        label="Name"
-        hint="How you will recognise it, such as the account's name."
+        label={texts.name}
+        hint={texts.howYouWillRecognise}
         testId="connection-name"
         value={values.name}
         error={faultAt(errors, "name")}
@@ -36,19 +34,19 @@ export function ConnectionForm(props: {
       />
       <ChoiceField
         name="kind"
-        label="Connect by"
+        label={texts.connectBy}
         value={values.kind}
         options={[
           {
             value: "connection_string",
-            text: "Connection string",
-            hint: "All containers of one storage account.",
+            text: texts.connectionString,
+            hint: texts.allContainersOneStorage,
             testId: "connection-kind-string",
           },
           {
             value: "container_sas",
-            text: "Container SAS",
-            hint: "One container only.",
+            text: texts.containerSas,
+            hint: texts.oneContainerOnly,
             testId: "connection-kind-sas",
           },
         ]}
@@ -57,11 +55,11 @@ export function ConnectionForm(props: {
       {values.kind === "connection_string" ? (
         <TextAreaField
           name="connectionString"
-          label="Connection string"
-          hint="Azure portal → storage account → Access keys. It is kept encrypted and never shown again."
+          label={texts.connectionString}
+          hint={texts.azurePortalStorageAccount}
           mono
           testId="connection-string"
-          placeholder="DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…"
+          placeholder={texts.defaultendpointsprotocolHttpsAccountnameAccountkey}
           value={values.connectionString}
           error={faultAt(errors, "connectionString")}
           onInput={(value) => form.set("connectionString", value)}
@@ -69,8 +67,8 @@ export function ConnectionForm(props: {
       ) : (
         <TextAreaField
           name="containerSasUrl"
-          label="Container SAS URL"
-          hint="Azure portal → container → Shared access tokens, with read, add, create, write and list. It is kept encrypted and never shown again."
+          label={texts.containerSasUrl}
+          hint={texts.azurePortalContainerShared}
           mono
           testId="connection-sas"
           placeholder="https://account.blob.core.windows.net/container?sv=…&sig=…"

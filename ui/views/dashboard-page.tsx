@@ -1,4 +1,5 @@
-import type { Overview } from "../../schema/api.ts";
+import "./home.css";
+import type { MovedTotals, Overview } from "../../schema/api.ts";
 import { Badge } from "../components/badge.tsx";
 import { LinkButton } from "../components/button.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
@@ -7,9 +8,9 @@ import { FileName } from "../components/file-name.tsx";
 import { Icon } from "../components/icon.tsx";
 import { Loaded } from "../components/loaded.tsx";
 import { Card, Page } from "../components/page.tsx";
-import { formatBytes, formatCount } from "../format.ts";
+import { formatBytes, formatCount, formatMoment } from "../format.ts";
 import type { App } from "../models/app.ts";
-import { createDashboard, type SetupState, type SetupStep } from "../models/dashboard.ts";
+import { beginOfToday, createDashboard, type SetupState, type SetupStep } from "../models/dashboard.ts";
 import type { JobRow } from "../models/jobs.ts";
 import { pathOf, type Route } from "../models/router.ts";
 import type { Rights } from "../models/session.ts";
@@ -17,6 +18,7 @@ import { JOB_STATUS_WORDS } from "../words.ts";
 import { bytesText, JobBar, paceText, progressText } from "./job-progress.tsx";
 import { JobTable } from "./job-table.tsx";
 import { usePageModel } from "./use-page-model.ts";
+import { dashboardPage as texts } from "../texts/dashboard.ts";
 
 /** Enough to see what happened lately; the rest is under Jobs. */
 const ENDED_SHOWN = 5;
@@ -29,32 +31,21 @@ export function DashboardPage({ app }: { app: App }) {
   const isSetUp = setup.length > 0 && setup.every((state) => state.done);
   const ended = model.ended.rows.value.slice(0, ENDED_SHOWN);
   return (
-    <Page title="Dashboard" actions={isSetUp && rights.write && <NewJobButton />}>
-      <Loaded remote={model.overview.remote.value} onRetry={() => void model.overview.reload()}>
-        {(value) => (
-          <>
-            {!isSetUp && <SetupCard setup={setup} rights={rights} />}
-            {isSetUp && <TotalsCard overview={value} />}
-          </>
-        )}
-      </Loaded>
-      <Card title="Active jobs" testId="active-jobs" flush>
+    <Page title={texts.dashboard} actions={isSetUp && rights.write && <NewJobButton />}>
+      {!isSetUp && (
+        <Loaded remote={model.overview.remote.value} onRetry={() => void model.overview.reload()}>
+          {() => <SetupCard app={app} setup={setup} rights={rights} />}
+        </Loaded>
+      )}
+      <Card title={texts.activeJobs} testId="active-jobs" flush>
         <Loaded remote={model.active.list.remote.value} onRetry={() => void model.active.list.reload()}>
           {() =>
             model.active.rows.value.length === 0 ? (
-              <EmptyState
-                icon="job"
-                title="Nothing is running"
-                action={
-                  isSetUp && rights.write && (overview?.jobs.completed ?? 0) === 0 ? (
-                    <NewJobButton />
-                  ) : undefined
-                }
-              >
-                {isSetUp
-                  ? "Jobs appear here as soon as they are created, with their progress."
-                  : "Finish the set-up above, then create the first job."}
-              </EmptyState>
+              <NothingActive
+                isSetUp={isSetUp}
+                isNew={(overview?.jobs.completed ?? 0) === 0}
+                rights={rights}
+              />
             ) : (
               <ul class="active-jobs">
                 {model.active.rows.value.map((row) => (
@@ -65,8 +56,17 @@ export function DashboardPage({ app }: { app: App }) {
           }
         </Loaded>
       </Card>
+      {isSetUp && (
+        <Loaded remote={model.overview.remote.value} onRetry={() => void model.overview.reload()}>
+          {(value) => <TotalsCard app={app} overview={value} />}
+        </Loaded>
+      )}
       {ended.length > 0 && (
-        <Card title="Recently finished" flush actions={<a href="/jobs?state=final">All finished jobs</a>}>
+        <Card
+          title={texts.recentlyFinished}
+          flush
+          actions={<a href="/jobs?state=final">{texts.allFinishedJobs}</a>}
+        >
           <JobTable rows={ended} nowMs={app.nowMs.value} within="organization" />
         </Card>
       )}
@@ -74,110 +74,208 @@ export function DashboardPage({ app }: { app: App }) {
   );
 }
 
+function NothingActive({ isSetUp, isNew, rights }: { isSetUp: boolean; isNew: boolean; rights: Rights }) {
+  if (!isSetUp) {
+    return (
+      <EmptyState icon="job" title={texts.nothingIsRunning}>
+        {texts.finishSetUpAbove}
+      </EmptyState>
+    );
+  }
+  return (
+    <EmptyState
+      icon="job"
+      title={texts.nothingIsRunning}
+      action={isNew && rights.write ? <NewJobButton /> : undefined}
+    >
+      {isNew && rights.write ? texts.everythingSetUpCreate : texts.jobsAppearHereAs}
+    </EmptyState>
+  );
+}
+
 function NewJobButton() {
   return (
     <LinkButton look="primary" icon="plus" href="/jobs/new" testId="new-job">
-      New job
+      {texts.newJob}
     </LinkButton>
   );
 }
 
 const SETUP_WORDS: Readonly<
-  Record<SetupStep, { title: string; text: string; action: string; route: Route; needs: keyof Rights }>
+  Record<
+    Exclude<SetupStep, "organization">,
+    { title: string; text: string; action: string; route: Route; needs: keyof Rights }
+  >
 > = {
   agent: {
-    title: "Register an agent",
-    text: "One program on a machine that can read the files.",
-    action: "Register agent",
+    title: texts.registerAnAgent,
+    text: texts.oneProgramMachineCan,
+    action: texts.registerAgent,
     route: { page: "agent-register" },
     needs: "administer",
   },
   storage: {
-    title: "Connect Azure Storage",
-    text: "The account the files are moved to.",
-    action: "Connect storage",
+    title: texts.connectAzureStorage,
+    text: texts.accountFilesMoved,
+    action: texts.connectStorage,
     route: { page: "connection-new" },
     needs: "administer",
   },
   client: {
-    title: "Create a client",
-    text: "The company whose files are moved.",
-    action: "New client",
+    title: texts.createAClient,
+    text: texts.companyWhoseFilesMoved,
+    action: texts.newClient,
     route: { page: "client-new" },
     needs: "write",
   },
   project: {
-    title: "Create a project",
-    text: "One engagement for that client, with its place in the storage account.",
-    action: "New project",
+    title: texts.createAProject,
+    text: texts.oneEngagementClientPlace,
+    action: texts.newProject,
     route: { page: "project-new", clientId: null },
     needs: "write",
   },
 };
 
-function SetupCard({ setup, rights }: { setup: readonly SetupState[]; rights: Rights }) {
+function SetupCard({ app, setup, rights }: { app: App; setup: readonly SetupState[]; rights: Rights }) {
   const next = setup.find((state) => !state.done)?.step;
+  const doneCount = setup.filter((state) => state.done).length;
   return (
-    <Card title="Set up Migrate" testId="setup">
+    <Card
+      title={texts.setUpMigrate}
+      testId="setup"
+      actions={<span class="muted">{texts.ofDone(doneCount, setup.length)}</span>}
+    >
       <ol class="setup">
-        {setup.map(({ step, done }, index) => {
-          const words = SETUP_WORDS[step];
-          return (
-            <li
-              key={step}
-              class={done ? "step step-done" : step === next ? "step step-next" : "step"}
-              data-testid={`setup-${step}`}
-            >
-              <span class="step-mark">{done ? <Icon name="check" size={14} /> : index + 1}</span>
-              <span class="step-words">
-                <strong>{words.title}</strong>
-                <span class="muted">{done ? "Done" : words.text}</span>
-              </span>
-              {!done &&
-                (rights[words.needs] ? (
-                  <LinkButton look={step === next ? "primary" : "plain"} href={pathOf(words.route)}>
-                    {words.action}
-                  </LinkButton>
-                ) : (
-                  <span class="muted">
-                    {words.needs === "administer" ? "An admin does this" : "A member does this"}
-                  </span>
-                ))}
-            </li>
-          );
-        })}
+        {setup.map(({ step, done }, index) => (
+          <li
+            key={step}
+            class={done ? "step step-done" : step === next ? "step step-next" : "step"}
+            data-testid={`setup-${step}`}
+          >
+            <span class="step-mark">{done ? <Icon name="check" size={14} /> : index + 1}</span>
+            {step === "organization" ? (
+              <OrganizationStep app={app} />
+            ) : (
+              <Step step={step} done={done} isNext={step === next} rights={rights} />
+            )}
+          </li>
+        ))}
       </ol>
     </Card>
   );
 }
 
-function TotalsCard({ overview }: { overview: Overview }) {
-  const { agents, jobs } = overview;
+/** Without it nobody would be here. */
+function OrganizationStep({ app }: { app: App }) {
+  const current = app.session.current.value;
   return (
-    <div class="totals">
+    <span class="step-words">
+      <strong>{texts.yourOrganizationHubHas}</strong>
+      <span class="muted">
+        {current.state === "signed_in" ? current.session.organization.name : texts.done}
+      </span>
+    </span>
+  );
+}
+
+function Step(props: {
+  step: Exclude<SetupStep, "organization">;
+  done: boolean;
+  isNext: boolean;
+  rights: Rights;
+}) {
+  const words = SETUP_WORDS[props.step];
+  return (
+    <>
+      <span class="step-words">
+        <strong>{words.title}</strong>
+        <span class="muted">{props.done ? texts.done : words.text}</span>
+      </span>
+      {!props.done &&
+        (props.rights[words.needs] ? (
+          <LinkButton look={props.isNext ? "primary" : "plain"} href={pathOf(words.route)}>
+            {words.action}
+          </LinkButton>
+        ) : (
+          <span class="muted">
+            {words.needs === "administer" ? texts.anAdminDoesThis : texts.aMemberDoesThis}
+          </span>
+        ))}
+    </>
+  );
+}
+
+function TotalsCard({ app, overview }: { app: App; overview: Overview }) {
+  const { agents, jobs } = overview;
+  const all: MovedTotals = {
+    // A day's bytes are counted when they are sent, all of them when they are proved: the whole is never less than a part.
+    bytes: Math.max(overview.bytesCompleted, overview.week.bytes),
+    files: Math.max(overview.filesCompleted, overview.week.files),
+    jobsCompleted: jobs.completed,
+    jobsFailed: jobs.failed,
+  };
+  return (
+    <Card title={texts.totals} testId="totals">
       <Figures
         figures={[
-          { title: "Active jobs", value: formatCount(jobs.active), testId: "total-active" },
           {
-            title: "Agents online",
-            value: `${formatCount(agents.online)} of ${formatCount(agents.total)}`,
+            title: texts.agentsOnline,
+            value: <a href="/agents">{texts.of(formatCount(agents.online), formatCount(agents.total))}</a>,
             testId: "total-agents",
           },
-          { title: "Moved", value: formatBytes(overview.bytesCompleted), testId: "total-bytes" },
-          { title: "Files", value: formatCount(overview.filesCompleted), testId: "total-files" },
-          { title: "Completed jobs", value: formatCount(jobs.completed), testId: "total-completed" },
-          jobs.failed > 0
-            ? {
-                title: "Failed jobs",
-                value: formatCount(jobs.failed),
-                testId: "total-failed",
-                tone: "danger",
-              }
-            : { title: "Failed jobs", value: "0", testId: "total-failed" },
+          {
+            title: texts.activeJobs,
+            value: <a href="/jobs?state=active">{formatCount(jobs.active)}</a>,
+            testId: "total-active",
+          },
         ]}
       />
-    </div>
+      <table class="moved">
+        <thead>
+          <tr>
+            <th scope="col">
+              <span class="unseen">{texts.what}</span>
+            </th>
+            <th scope="col">{texts.today}</th>
+            <th scope="col">{texts.n7Days}</th>
+            <th scope="col">{texts.inAll}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {MOVED_ROWS.map(({ title, testId, show }) => (
+            <tr key={testId} data-testid={`moved-${testId}`}>
+              <th scope="row">{title}</th>
+              <td data-testid={`today-${testId}`}>{show(overview.today)}</td>
+              <td data-testid={`week-${testId}`}>{show(overview.week)}</td>
+              <td data-testid={`total-${testId}`}>{show(all)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <DayNote app={app} />
+    </Card>
   );
+}
+
+const MOVED_ROWS: readonly { title: string; testId: string; show: (moved: MovedTotals) => string }[] = [
+  { title: texts.data, testId: "bytes", show: ({ bytes }) => formatBytes(bytes) },
+  { title: texts.files, testId: "files", show: ({ files }) => formatCount(files) },
+  {
+    title: texts.jobsCompleted,
+    testId: "completed",
+    show: ({ jobsCompleted }) => formatCount(jobsCompleted),
+  },
+  { title: texts.jobsFailed, testId: "failed", show: ({ jobsFailed }) => formatCount(jobsFailed) },
+];
+
+/** Where the reader's day is that of UTC there is nothing to say. */
+function DayNote({ app }: { app: App }) {
+  const nowMs = app.nowMs.value;
+  const beganMs = beginOfToday(nowMs, app.timeZone);
+  const isMidnight = new Date(beganMs).getHours() === 0;
+  if (isMidnight) return null;
+  return <p class="moved-note">{texts.daysCountedUtcAs(formatMoment(beganMs, nowMs))}</p>;
 }
 
 function ActiveJob({ row: { job, figures } }: { row: JobRow }) {

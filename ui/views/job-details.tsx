@@ -9,38 +9,44 @@ import { pathOf } from "../models/router.ts";
 import { ARCHIVED_WORDS, EXISTING_WORDS, JOB_TYPE_WORDS } from "../words.ts";
 import { deletionText, destinationText, repetitionText, upperFirst } from "./job-sentences.ts";
 import { scheduleText } from "./schedule-text.ts";
+import { jobDetails as texts } from "../texts/job.ts";
 
 /** What was asked for. Nothing of it but the limit of the line changes while the job runs. */
 export function JobDetails({ job }: { job: Job }) {
   const { config } = job;
   const { options } = config;
   return (
-    <Card title="Details">
+    <Card title={texts.details}>
       <Facts
         facts={[
-          { title: "Source", value: <FileName name={config.source.path} />, testId: "job-source-path" },
+          { title: texts.source, value: <FileName name={config.source.path} />, testId: "job-source-path" },
           {
-            title: "Destination",
+            title: texts.destination,
             value: upperFirst(destinationText(config.destination)),
             testId: "job-destination",
           },
-          { title: "Agent", value: <a href={pathOf({ page: "agent", id: job.agentId })}>{job.agentName}</a> },
-          { title: "Type", value: JOB_TYPE_WORDS[config.type] },
-          ...(options.repetition ? [{ title: "Passes", value: repetitionText(options.repetition) }] : []),
+          {
+            title: texts.agent,
+            value: <a href={pathOf({ page: "agent", id: job.agentId })}>{job.agentName}</a>,
+          },
+          { title: texts.type, value: JOB_TYPE_WORDS[config.type] },
+          ...(options.repetition ? [{ title: texts.passes, value: repetitionText(options.repetition) }] : []),
           // Until the end it stands with the progress, where it can be changed.
-          ...(isFinal(job.status) ? [{ title: "Line", value: lineText(config) }] : []),
-          { title: "Streams", value: `${options.concurrency}, in chunks of ${options.chunkSizeMiB} MiB` },
-          { title: "Verification", value: verificationText(options) },
-          { title: "Already there", value: EXISTING_WORDS[options.existing] },
+          ...(isFinal(job.status) ? [{ title: texts.line, value: lineText(config) }] : []),
+          { title: texts.streams, value: texts.inChunksOf(options.concurrency, options.chunkSizeMiB) },
+          { title: texts.verification, value: verificationText(options) },
+          { title: texts.alreadyThere, value: EXISTING_WORDS[options.existing] },
           ...((options.existing === "overwrite" || options.repetition) && options.archived
-            ? [{ title: "There in Archive", value: ARCHIVED_WORDS[options.archived] }]
+            ? [{ title: texts.thereInArchive, value: ARCHIVED_WORDS[options.archived] }]
             : []),
-          ...(options.deletion ? [{ title: "Source files", value: deletionText(options.deletion) }] : []),
+          ...(options.deletion ? [{ title: texts.sourceFiles, value: deletionText(options.deletion) }] : []),
           ...filterFacts(job),
-          { title: "Run", value: String(job.epoch) },
-          { title: "Created", value: formatDateTime(job.createdAt) },
-          ...(job.startedAt === null ? [] : [{ title: "Started", value: formatDateTime(job.startedAt) }]),
-          ...(job.finishedAt === null ? [] : [{ title: "Finished", value: formatDateTime(job.finishedAt) }]),
+          { title: texts.run, value: String(job.epoch) },
+          { title: texts.created, value: formatDateTime(job.createdAt) },
+          ...(job.startedAt === null ? [] : [{ title: texts.started, value: formatDateTime(job.startedAt) }]),
+          ...(job.finishedAt === null
+            ? []
+            : [{ title: texts.finished, value: formatDateTime(job.finishedAt) }]),
         ]}
       />
     </Card>
@@ -48,13 +54,13 @@ export function JobDetails({ job }: { job: Job }) {
 }
 
 function lineText({ options, schedule }: JobConfig): string {
-  if (options.bandwidthMbps) return `At most ${formatMegabits(options.bandwidthMbps)}`;
-  return schedule ? scheduleText(schedule) : "No limit";
+  if (options.bandwidthMbps) return texts.atMost(formatMegabits(options.bandwidthMbps));
+  return schedule ? scheduleText(schedule) : texts.noLimit;
 }
 
 function verificationText({ verify, readbackPercent }: TransferOptions): string {
-  if (!verify) return "Off";
-  return readbackPercent > 0 ? `On, ${readbackPercent}% of the files read back` : "On";
+  if (!verify) return texts.off;
+  return readbackPercent > 0 ? texts.filesReadBack(readbackPercent) : texts.on;
 }
 
 function filterFacts(job: Job) {
@@ -62,22 +68,22 @@ function filterFacts(job: Job) {
   return [
     ...(filters.include.length === 0
       ? []
-      : [{ title: "Only", value: <Patterns patterns={filters.include} /> }]),
+      : [{ title: texts.only, value: <Patterns patterns={filters.include} /> }]),
     ...(filters.exclude.length === 0
       ? []
-      : [{ title: "Not", value: <Patterns patterns={filters.exclude} /> }]),
+      : [{ title: texts.not, value: <Patterns patterns={filters.exclude} /> }]),
     ...(filters.modifiedAfter === null
       ? []
-      : [{ title: "Modified on or after", value: formatDate(filters.modifiedAfter) }]),
+      : [{ title: texts.modifiedOnOrAfter, value: formatDate(filters.modifiedAfter) }]),
     ...(filters.modifiedBefore === null
       ? []
-      : [{ title: "Modified before", value: formatDate(filters.modifiedBefore) }]),
+      : [{ title: texts.modifiedBefore, value: formatDate(filters.modifiedBefore) }]),
     ...(filters.sizeBytesMin === null
       ? []
-      : [{ title: "At least", value: formatBytes(filters.sizeBytesMin) }]),
+      : [{ title: texts.atLeast, value: formatBytes(filters.sizeBytesMin) }]),
     ...(filters.sizeBytesMax === null
       ? []
-      : [{ title: "At most", value: formatBytes(filters.sizeBytesMax) }]),
+      : [{ title: texts.atMost2, value: formatBytes(filters.sizeBytesMax) }]),
   ];
 }
 

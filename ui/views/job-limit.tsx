@@ -3,23 +3,41 @@ import type { Job } from "../../schema/api.ts";
 import { Button } from "../components/button.tsx";
 import { TextField } from "../components/field.tsx";
 import { FormFrame } from "../components/form-frame.tsx";
-import { formatMegabits } from "../format.ts";
 import { type Form, faultAt } from "../models/form.ts";
 import type { JobPageModel, LimitValues } from "../models/job.ts";
+import { limitOf } from "../models/job-line.ts";
+import { lineText } from "./job-standing.ts";
 import { scheduleText } from "./schedule-text.ts";
+import { jobLimit as texts } from "../texts/job.ts";
 
-export function JobLimit({ model, job, mayChange }: { model: JobPageModel; job: Job; mayChange: boolean }) {
+export function JobLimit(props: {
+  model: JobPageModel;
+  job: Job;
+  nowMs: number;
+  timeZone: string;
+  mayChange: boolean;
+}) {
+  const { model, job, nowMs, mayChange } = props;
   const form = model.limitForm.value;
   if (form !== null) return <LimitForm form={form} job={job} onCancel={model.cancelEditLimit} />;
+  const { schedule, options } = job.config;
+  const place = { nowMs, timeZone: schedule?.timeZone ?? null, reader: { timeZone: props.timeZone } };
   return (
     <div class="limit">
       <span>
-        <span class="muted">Bandwidth limit</span> <span data-testid="job-limit">{limitText(job)}</span>
-        {model.limitIsPending.value && <span class="muted"> · on its way to the agent…</span>}
+        <span class="limit-name muted">{texts.bandwidth}</span>
+        <span data-testid="job-limit">{lineText(limitOf(job.config, nowMs), place)}</span>
+        {model.limitIsPending.value && <span class="muted">{texts.wayAgent}</span>}
+        {schedule !== null && options.bandwidthMbps === null && (
+          <span class="limit-schedule muted">
+            {texts.schedule}
+            {scheduleText(schedule)}
+          </span>
+        )}
       </span>
       {mayChange && (
         <Button look="quiet" testId="edit-limit" onPress={model.editLimit}>
-          Change
+          {texts.change}
         </Button>
       )}
     </div>
@@ -30,27 +48,15 @@ function LimitForm(props: { form: Form<LimitValues>; job: Job; onCancel: () => v
   const { form, job } = props;
   return (
     <div class="limit limit-form">
-      <FormFrame
-        problem={form.problem.value}
-        refusals={form.refusals.value}
-        saving={form.saving.value}
-        submitText="Save"
-        submitTestId="save-limit"
-        onSubmit={() => void form.submit()}
-        onCancel={props.onCancel}
-      >
+      <FormFrame form={form} submitText={texts.save} submitTestId="save-limit" onCancel={props.onCancel}>
         <TextField
           name="bandwidthMbps"
-          label="Bandwidth limit"
+          label={texts.bandwidthLimit}
           optional
           inputMode="decimal"
-          unit="Mbps"
-          placeholder="None"
-          hint={
-            job.config.schedule
-              ? "Overrides the project's schedule, for all jobs of this agent together, while this job runs. Empty: the schedule holds."
-              : "For all jobs of this agent together, while this job runs. Empty: no limit."
-          }
+          unit={texts.mbps}
+          placeholder={texts.none}
+          hint={job.config.schedule ? texts.overridesProjectsScheduleAll : texts.allJobsAgentTogether}
           testId="limit-mbps"
           value={form.values.value.bandwidthMbps}
           error={faultAt(form.errors.value, "bandwidthMbps")}
@@ -59,9 +65,4 @@ function LimitForm(props: { form: Form<LimitValues>; job: Job; onCancel: () => v
       </FormFrame>
     </div>
   );
-}
-
-function limitText({ config }: Job): string {
-  if (config.options.bandwidthMbps) return formatMegabits(config.options.bandwidthMbps);
-  return config.schedule ? `by schedule: ${scheduleText(config.schedule)}` : "none";
 }

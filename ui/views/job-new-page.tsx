@@ -12,6 +12,7 @@ import { JobOptions } from "./job-options.tsx";
 import { planOf } from "./job-plan.ts";
 import { destinationText } from "./job-sentences.ts";
 import { usePageModel } from "./use-page-model.ts";
+import { jobNewPage as texts } from "../texts/job-form.ts";
 
 export function JobNewPage({ app, projectId }: { app: App; projectId: string | null }) {
   const model = usePageModel(() =>
@@ -20,19 +21,19 @@ export function JobNewPage({ app, projectId }: { app: App; projectId: string | n
   const { form } = model;
   const crumb =
     projectId === null
-      ? { text: "Jobs", href: pathOf({ page: "jobs", state: "all" }) }
-      : { text: model.project.value?.name ?? "Project", href: pathOf({ page: "project", id: projectId }) };
+      ? { text: texts.jobs, href: pathOf({ page: "jobs", state: "all" }) }
+      : {
+          text: model.project.value?.name ?? texts.project,
+          href: pathOf({ page: "project", id: projectId }),
+        };
   return (
-    <Page title="New job" crumb={crumb} narrow>
+    <Page title={texts.newJob} crumb={crumb} narrow>
       <Loaded remote={model.choices.value} onRetry={model.open}>
         {() => (
           <FormFrame
-            problem={form.problem.value}
-            refusals={form.refusals.value}
-            saving={form.saving.value}
-            submitText="Create job"
+            form={form}
+            submitText={texts.createJob}
             submitTestId="save-job"
-            onSubmit={() => void form.submit()}
             onCancel={() =>
               app.router.go(
                 projectId === null ? { page: "jobs", state: "all" } : { page: "project", id: projectId },
@@ -56,13 +57,16 @@ function Missing({ model }: { model: JobFormModel }) {
     <>
       {model.projects.value.length === 0 && (
         <Notice tone="warning">
-          There is no project yet.{" "}
-          <a href={pathOf({ page: "project-new", clientId: null })}>Create one first</a>.
+          {texts.noProject.before}
+          <a href={pathOf({ page: "project-new", clientId: null })}>{texts.noProject.link}</a>
+          {texts.noProject.after}
         </Notice>
       )}
       {model.agents.value.length === 0 && (
         <Notice tone="warning">
-          There is no agent yet. <a href={pathOf({ page: "agent-register" })}>Register one first</a>.
+          {texts.noAgent.before}
+          <a href={pathOf({ page: "agent-register" })}>{texts.noAgent.link}</a>
+          {texts.noAgent.after}
         </Notice>
       )}
     </>
@@ -78,7 +82,7 @@ function WhatFields({ model }: { model: JobFormModel }) {
     <Card>
       <TextField
         name="name"
-        label="Name"
+        label={texts.name}
         testId="job-name"
         value={values.name}
         error={faultAt(errors, "name")}
@@ -87,8 +91,8 @@ function WhatFields({ model }: { model: JobFormModel }) {
       <div class="field-pair">
         <SelectField
           name="projectId"
-          label="Project"
-          placeholder="Choose a project"
+          label={texts.project}
+          placeholder={texts.chooseAProject}
           testId="job-project"
           value={values.projectId}
           options={model.projects.value.map((project) => ({
@@ -103,18 +107,18 @@ function WhatFields({ model }: { model: JobFormModel }) {
         />
         <SelectField
           name="agentId"
-          label="Agent"
-          placeholder="Choose an agent"
+          label={texts.agent}
+          placeholder={texts.chooseAnAgent}
           hint={
             model.agent.value !== null && model.agent.value.status !== "online"
-              ? "It is offline now. The job starts when it is back."
+              ? texts.offlineNowJobStarts
               : undefined
           }
           testId="job-agent"
           value={values.agentId}
           options={model.agents.value.map((agent) => ({
             value: agent.id,
-            text: agent.status === "online" ? `${agent.name} – online` : `${agent.name} – offline`,
+            text: agent.status === "online" ? texts.online(agent.name) : texts.offline(agent.name),
           }))}
           error={faultAt(errors, "agentId")}
           onInput={(value) => form.set("agentId", value)}
@@ -123,7 +127,7 @@ function WhatFields({ model }: { model: JobFormModel }) {
       {model.types.value.length > 1 && (
         <SelectField
           name="type"
-          label="Type"
+          label={texts.type}
           testId="job-type"
           value={values.type ?? model.types.value[0] ?? ""}
           options={model.types.value.map((type) => ({ value: type, text: JOB_TYPE_WORDS[type] }))}
@@ -134,8 +138,8 @@ function WhatFields({ model }: { model: JobFormModel }) {
       {model.effective.value.repeats && <RepetitionFields model={model} />}
       <TextField
         name="source.path"
-        label="Source folder"
-        hint="The full path on the agent's machine, or a network share it can read."
+        label={texts.sourceFolder}
+        hint={texts.fullPathAgentsMachine}
         placeholder={
           model.agent.value?.os.toLowerCase().startsWith("windows") ? "D:\\Shares\\Files" : "/srv/files"
         }
@@ -147,7 +151,7 @@ function WhatFields({ model }: { model: JobFormModel }) {
       />
       {destination !== null && (
         <p class="destination" data-testid="job-destination">
-          <span class="muted">Destination</span> {destinationText(destination)}
+          <span class="muted">{texts.destination}</span> {destinationText(destination)}
         </p>
       )}
     </Card>
@@ -163,12 +167,12 @@ function RepetitionFields({ model }: { model: JobFormModel }) {
       <div class="field-pair">
         <TextField
           name="options.repetition.everyMinutes"
-          label="Pause between passes"
+          label={texts.pauseBetweenPasses}
           type="number"
           unit="min"
           min={REPETITION_MINUTES.min}
           max={REPETITION_MINUTES.max}
-          hint="From the end of one pass to the next. It goes on until you press Finish."
+          hint={texts.fromEndOnePass}
           testId="job-every-minutes"
           value={values.everyMinutes}
           error={faultAt(errors, "options.repetition.everyMinutes")}
@@ -176,7 +180,7 @@ function RepetitionFields({ model }: { model: JobFormModel }) {
         />
         <SelectField
           name="options.repetition.vanished"
-          label="Files that are gone from the source"
+          label={texts.filesGoneFromSource}
           testId="job-vanished"
           value={values.vanished}
           options={VANISHED_RULES.map((rule) => ({ value: rule, text: VANISHED_WORDS[rule] }))}
@@ -186,8 +190,7 @@ function RepetitionFields({ model }: { model: JobFormModel }) {
       </div>
       {values.vanished === "remove" && (
         <Notice tone="warning" testId="vanished-warning">
-          Whatever somebody deletes, renames or moves at the source is deleted at the destination with the
-          next pass, also by mistake. Keep soft delete or versioning switched on in the storage account.
+          {texts.whateverSomebodyDeletesRenames}
         </Notice>
       )}
     </>
@@ -203,9 +206,9 @@ function Plan({ model }: { model: JobFormModel }) {
     type: model.type.value,
   });
   return (
-    <Card title="What will happen" testId="job-plan">
+    <Card title={texts.whatWillHappen} testId="job-plan">
       {lines.length === 0 ? (
-        <p class="muted">Choose a project, an agent and a source folder; it is then written here.</p>
+        <p class="muted">{texts.chooseProjectAgentSource}</p>
       ) : (
         <ul class="plan">
           {lines.map((line) => (

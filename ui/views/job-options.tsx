@@ -18,6 +18,7 @@ import { megabitsOf } from "../models/megabits.ts";
 import { ARCHIVED_WORDS, EXISTING_WORDS, TIER_WORDS } from "../words.ts";
 import { STAY_DAYS_MIN } from "./job-plan.ts";
 import { scheduleText } from "./schedule-text.ts";
+import { jobOptions as texts } from "../texts/job-form.ts";
 
 export function JobOptions({ model, mayDelete }: { model: JobFormModel; mayDelete: boolean }) {
   return (
@@ -40,15 +41,15 @@ function PlaceFields({ model }: { model: JobFormModel }) {
   const changed = values.prefix !== null || values.tier !== null;
   return (
     <Fold
-      title="Folder and tier"
+      title={texts.folderAndTier}
       testId="job-place"
-      summary={changed ? "Not as in the project" : "As in the project"}
+      summary={changed ? texts.notAsProject : texts.asInTheProject}
     >
       <div class="field-pair">
         <TextField
           name="destination.prefix"
-          label="Folder in the container"
-          hint="As in the project, unless changed here"
+          label={texts.folderInTheContainer}
+          hint={texts.asProjectUnlessChanged}
           testId="job-prefix"
           value={values.prefix ?? storage?.prefix ?? ""}
           error={faultAt(errors, "destination.prefix")}
@@ -56,7 +57,7 @@ function PlaceFields({ model }: { model: JobFormModel }) {
         />
         <SelectField
           name="destination.tier"
-          label="Tier"
+          label={texts.tier}
           testId="job-tier"
           value={values.tier ?? storage?.tier ?? "Hot"}
           options={ACCESS_TIERS.map((tier) => ({ value: tier, text: TIER_WORDS[tier] }))}
@@ -76,24 +77,24 @@ function LineFields({ model }: { model: JobFormModel }) {
   const limit = megabitsOf(values.bandwidthMbps);
   const pace =
     typeof limit === "number"
-      ? `At most ${formatMegabits(limit)}`
+      ? texts.atMost(formatMegabits(limit))
       : schedule
-        ? "By the project's schedule"
-        : "No limit";
+        ? texts.byTheProjectsSchedule
+        : texts.noLimit;
   return (
     <Fold
-      title="Line"
+      title={texts.line}
       testId="job-line"
-      summary={`${pace} · ${values.concurrency} streams · ${values.chunkSizeMiB} MiB`}
+      summary={texts.streamsMib(pace, values.concurrency, values.chunkSizeMiB)}
     >
       <TextField
         name="options.bandwidthMbps"
-        label="Bandwidth limit"
+        label={texts.bandwidthLimit}
         optional
         inputMode="decimal"
-        unit="Mbps"
-        placeholder="None"
-        hint="While this job runs it holds for all jobs of this agent together. It can be changed at any time."
+        unit={texts.mbps}
+        placeholder={texts.none}
+        hint={texts.whileJobRunsHolds}
         testId="job-bandwidth"
         value={values.bandwidthMbps}
         error={faultAt(errors, "options.bandwidthMbps")}
@@ -102,19 +103,18 @@ function LineFields({ model }: { model: JobFormModel }) {
       {schedule && (
         <Notice tone="neutral" testId="job-schedule">
           {typeof limit === "number"
-            ? "Overrides the project's schedule: "
-            : "Without a limit here, the project's schedule holds: "}
-          {scheduleText(schedule)}.
+            ? texts.scheduleOverridden(scheduleText(schedule))
+            : texts.scheduleHolds(scheduleText(schedule))}
         </Notice>
       )}
       <div class="field-pair">
         <TextField
           name="options.concurrency"
-          label="Parallel streams"
+          label={texts.parallelStreams}
           type="number"
           min={CONCURRENCY.min}
           max={CONCURRENCY.max}
-          hint={`${CONCURRENCY.min} to ${CONCURRENCY.max}`}
+          hint={texts.to(CONCURRENCY.min, CONCURRENCY.max)}
           testId="job-concurrency"
           value={values.concurrency}
           error={faultAt(errors, "options.concurrency")}
@@ -122,12 +122,12 @@ function LineFields({ model }: { model: JobFormModel }) {
         />
         <TextField
           name="options.chunkSizeMiB"
-          label="Chunk size"
+          label={texts.chunkSize}
           type="number"
-          unit="MiB"
+          unit={texts.mib}
           min={CHUNK_MIB.min}
           max={CHUNK_MIB.max}
-          hint="Raised by itself for very large files"
+          hint={texts.raisedItselfVeryLarge}
           testId="job-chunk"
           value={values.chunkSizeMiB}
           error={faultAt(errors, "options.chunkSizeMiB")}
@@ -143,19 +143,11 @@ function ExistingFields({ model }: { model: JobFormModel }) {
   const values = form.values.value;
   const errors = form.errors.value;
   return (
-    <Fold title="What is there already" testId="job-there" summary={EXISTING_WORDS[values.existing]}>
+    <Fold title={texts.whatIsThereAlready} testId="job-there" summary={EXISTING_WORDS[values.existing]}>
       <SelectField
         name="options.existing"
-        label={
-          model.effective.value.repeats
-            ? "A file whose name others have taken at the destination"
-            : "A file whose name is already taken at the destination"
-        }
-        hint={
-          model.effective.value.repeats
-            ? "What an earlier pass wrote is kept up to date in any case."
-            : undefined
-        }
+        label={model.effective.value.repeats ? texts.fileWhoseNameOthers : texts.fileWhoseNameAlready}
+        hint={model.effective.value.repeats ? texts.whatEarlierPassWrote : undefined}
         testId="job-existing"
         value={values.existing}
         options={EXISTING_RULES.map((rule) => ({ value: rule, text: EXISTING_WORDS[rule] }))}
@@ -165,8 +157,8 @@ function ExistingFields({ model }: { model: JobFormModel }) {
       {model.effective.value.replaces && (
         <SelectField
           name="options.archived"
-          label="What lies there in the Archive tier"
-          hint="Azure cannot overwrite what is in the Archive tier."
+          label={texts.whatLiesThereArchive}
+          hint={texts.azureCannotOverwriteWhat}
           testId="job-archived"
           value={values.archived}
           options={ARCHIVED_RULES.map((rule) => ({ value: rule, text: ARCHIVED_WORDS[rule] }))}
@@ -176,8 +168,7 @@ function ExistingFields({ model }: { model: JobFormModel }) {
       )}
       {model.effective.value.archived === "replace" && (
         <Notice tone="warning" testId="archived-warning">
-          Azure charges an early deletion fee for whatever has been in the Archive tier for less than{" "}
-          {STAY_DAYS_MIN.Archive} days: the storage of the days that are left.
+          {texts.earlyDeletionFee(STAY_DAYS_MIN.Archive)}
         </Notice>
       )}
     </Fold>
@@ -191,28 +182,24 @@ function ProofFields({ model }: { model: JobFormModel }) {
   const tier = model.destination.value?.tier ?? "Hot";
   const percent = model.effective.value.readbackPercent;
   return (
-    <Fold title="Proof" testId="job-proof" summary={proofSummary(values, percent)}>
+    <Fold title={texts.proof} testId="job-proof" summary={proofSummary(values, percent)}>
       <CheckField
         name="options.verify"
-        label="Verify integrity"
-        hint="After the upload the storage service is asked what it holds, and each file is compared."
+        label={texts.verifyIntegrity}
+        hint={texts.afterUploadStorageService}
         testId="job-verify"
         checked={values.verify}
         onInput={(checked) => form.set("verify", checked)}
       />
       <TextField
         name="options.readbackPercent"
-        label="Read back"
+        label={texts.readBack}
         type="number"
         unit="%"
         min={READBACK_PERCENT.min}
         max={READBACK_PERCENT.max}
         disabled={!values.verify}
-        hint={
-          values.verify
-            ? "So many of the files, spread evenly, are downloaded whole and hashed again. 0 = none, 100 = every file."
-            : "Needs Verify integrity."
-        }
+        hint={values.verify ? texts.soManyFilesSpread : texts.needsVerifyIntegrity}
         testId="job-readback"
         value={values.verify ? values.readbackPercent : "0"}
         error={faultAt(errors, "options.readbackPercent")}
@@ -220,10 +207,9 @@ function ProofFields({ model }: { model: JobFormModel }) {
       />
       {percent !== null && percent > 0 && (
         <Notice tone="neutral" testId="readback-note">
-          It takes the line a second time, and Azure charges for data that leaves it.
-          {(tier === "Cool" || tier === "Cold") && ` Reading from the ${tier} tier costs extra for every GB.`}
-          {tier === "Archive" &&
-            " What is in the Archive tier cannot be read, so files are read back first and moved to Archive afterwards."}
+          {texts.takesLineSecondTime}
+          {(tier === "Cool" || tier === "Cold") && ` ${texts.readingFromTierCosts(tier)}`}
+          {tier === "Archive" && ` ${texts.whatArchiveTierCannot}`}
         </Notice>
       )}
     </Fold>
@@ -231,19 +217,19 @@ function ProofFields({ model }: { model: JobFormModel }) {
 }
 
 function proofSummary({ verify }: JobValues, percent: number | null): string {
-  if (!verify) return "Not verified";
-  if (percent === null || percent === 0) return "Verified";
-  return percent === 100 ? "Verified, all read back" : `Verified, ${percent}% read back`;
+  if (!verify) return texts.notVerified;
+  if (percent === null || percent === 0) return texts.verified;
+  return percent === 100 ? texts.verifiedAllReadBack : texts.verifiedReadBack(percent);
 }
 
 function DeletionFields({ model }: { model: JobFormModel }) {
   const { form } = model;
   const values = form.values.value;
   return (
-    <Fold title="Afterwards" testId="job-afterwards" summary={deletionSummary(model)}>
+    <Fold title={texts.afterwards} testId="job-afterwards" summary={deletionSummary(model)}>
       <CheckField
         name="options.deletion"
-        label="Remove source files that are proved to have arrived"
+        label={texts.removeSourceFilesProved}
         hint={deletionHint(model)}
         disabled={!values.verify || model.effective.value.repeats}
         testId="job-deletes"
@@ -256,9 +242,9 @@ function DeletionFields({ model }: { model: JobFormModel }) {
 }
 
 function deletionHint({ form, effective }: JobFormModel): string {
-  if (effective.value.repeats) return "Not in a sync: it needs its source as it is.";
-  if (!form.values.value.verify) return "Needs Verify integrity, under Proof.";
-  return "File by file, and only if it is still the file that was read. The agent must allow it for this folder, too.";
+  if (effective.value.repeats) return texts.notSyncNeedsSource;
+  if (!form.values.value.verify) return texts.needsVerifyIntegrityUnder;
+  return texts.fileFileOnlyIf;
 }
 
 function DeletionDetails({ model }: { model: JobFormModel }) {
@@ -269,8 +255,8 @@ function DeletionDetails({ model }: { model: JobFormModel }) {
     <>
       <CheckField
         name="options.deletion.dryRun"
-        label="Dry run"
-        hint="Only says what would be removed."
+        label={texts.dryRun}
+        hint={texts.onlySaysWhatWould}
         testId="job-deletion-dry-run"
         checked={values.deletionDryRun}
         onInput={(checked) => form.set("deletionDryRun", checked)}
@@ -278,12 +264,12 @@ function DeletionDetails({ model }: { model: JobFormModel }) {
       <div class="field-pair">
         <TextField
           name="options.deletion.retentionDays"
-          label="Days in quarantine"
+          label={texts.daysInQuarantine}
           type="number"
           unit="days"
           min={RETENTION_DAYS.min}
           max={RETENTION_DAYS.max}
-          hint="A folder on the same disk, from which files can be taken back. 0 = none: gone at the end of the job."
+          hint={texts.folderSameDiskFrom}
           testId="job-retention-days"
           value={values.retentionDays}
           error={faultAt(errors, "options.deletion.retentionDays")}
@@ -291,11 +277,11 @@ function DeletionDetails({ model }: { model: JobFormModel }) {
         />
         <TextField
           name="options.deletion.filesMax"
-          label="At most"
+          label={texts.filesMax}
           optional
           inputMode="numeric"
           unit="files"
-          placeholder="All"
+          placeholder={texts.all}
           testId="job-deletion-files-max"
           value={values.deletionFilesMax}
           error={faultAt(errors, "options.deletion.filesMax")}
@@ -303,12 +289,12 @@ function DeletionDetails({ model }: { model: JobFormModel }) {
         />
       </div>
       {!values.deletionDryRun && values.retentionDays.trim() === "0" && (
-        <Notice tone="warning">Without days in quarantine nobody can take a file back.</Notice>
+        <Notice tone="warning">{texts.withoutDaysQuarantineNobody}</Notice>
       )}
       <TextField
         name="confirmDeletionOf"
-        label="Type the source folder once more"
-        hint="So that the right folder is meant."
+        label={texts.typeSourceFolderOnce}
+        hint={texts.soRightFolderMeant}
         mono
         testId="job-confirm-deletion"
         value={values.confirmDeletionOf}
@@ -321,18 +307,18 @@ function DeletionDetails({ model }: { model: JobFormModel }) {
 
 function deletionSummary(model: JobFormModel): string {
   const values = model.form.values.value;
-  if (!model.effective.value.deletes) return "The source stays as it is";
-  if (values.deletionDryRun) return "Dry run of removing source files";
+  if (!model.effective.value.deletes) return texts.sourceStaysAs;
+  if (values.deletionDryRun) return texts.dryRunRemovingSource;
   const days = Number(values.retentionDays);
-  if (days === 0) return "Source files are deleted for good";
-  return `Source files go into quarantine${days > 0 ? ` for ${formatCountOf(days, "day")}` : ""}`;
+  if (days === 0) return texts.sourceFilesDeletedGood;
+  return days > 0 ? texts.quarantinedFor(formatCountOf(days, "day")) : texts.quarantined;
 }
 
 function FilterFields({ model }: { model: JobFormModel }) {
   const { form } = model;
   const values = form.values.value;
   const errors = form.errors.value;
-  const texts = [
+  const given = [
     values.include,
     values.exclude,
     values.modifiedAfter,
@@ -340,21 +326,21 @@ function FilterFields({ model }: { model: JobFormModel }) {
     values.sizeMin,
     values.sizeMax,
   ];
-  const used = texts.filter((text) => text.trim() !== "").length;
+  const used = given.filter((text) => text.trim() !== "").length;
   return (
     <Fold
-      title="Filters"
+      title={texts.filters}
       testId="job-filters"
-      summary={used === 0 ? "Everything in the folder" : `${used} set`}
+      summary={used === 0 ? texts.everythingInTheFolder : texts.set(used)}
     >
       <div class="field-pair">
         <TextAreaField
           name="options.filters.include"
-          label="Only these"
+          label={texts.onlyThese}
           optional
           rows={4}
           mono
-          hint="One pattern per line, as in .gitignore. When there are any, a file must match one."
+          hint={texts.onePatternPerLine}
           placeholder={"*.pdf\nProjects/2024/**"}
           testId="job-include"
           value={values.include}
@@ -363,11 +349,11 @@ function FilterFields({ model }: { model: JobFormModel }) {
         />
         <TextAreaField
           name="options.filters.exclude"
-          label="Not these"
+          label={texts.notThese}
           optional
           rows={4}
           mono
-          hint="One pattern per line. A file that matches is left out."
+          hint={texts.onePatternPerLineFile}
           placeholder={"~$*\nThumbs.db\n*.tmp"}
           testId="job-exclude"
           value={values.exclude}
@@ -378,7 +364,7 @@ function FilterFields({ model }: { model: JobFormModel }) {
       <div class="field-pair">
         <TextField
           name="options.filters.modifiedAfter"
-          label="Modified on or after"
+          label={texts.modifiedOnOrAfter}
           optional
           type="date"
           testId="job-modified-after"
@@ -388,7 +374,7 @@ function FilterFields({ model }: { model: JobFormModel }) {
         />
         <TextField
           name="options.filters.modifiedBefore"
-          label="Modified before"
+          label={texts.modifiedBefore}
           optional
           type="date"
           testId="job-modified-before"
@@ -400,7 +386,7 @@ function FilterFields({ model }: { model: JobFormModel }) {
       <div class="field-pair">
         <TextField
           name="options.filters.sizeBytesMin"
-          label="At least"
+          label={texts.sizeMin}
           optional
           inputMode="decimal"
           unit="MB"
@@ -411,7 +397,7 @@ function FilterFields({ model }: { model: JobFormModel }) {
         />
         <TextField
           name="options.filters.sizeBytesMax"
-          label="At most"
+          label={texts.sizeMax}
           optional
           inputMode="decimal"
           unit="MB"

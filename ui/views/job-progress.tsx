@@ -3,6 +3,7 @@ import type { Waiting } from "../../schema/protocol.ts";
 import { ProgressBar, type ProgressPart } from "../components/progress-bar.tsx";
 import { formatBytes, formatCountOf, formatPercent, formatSpeed, formatTimeLeft } from "../format.ts";
 import type { JobFigures } from "../models/job-figures.ts";
+import { jobProgress as texts } from "../texts/frame.ts";
 
 export function JobBar({
   figures,
@@ -15,7 +16,7 @@ export function JobBar({
 }) {
   return (
     <ProgressBar
-      label={`Progress of ${name}`}
+      label={texts.progressOf(name)}
       fraction={figures.fraction}
       parts={partsOf(figures)}
       tone={toneOf(figures)}
@@ -27,31 +28,31 @@ export function JobBar({
 /** Percent, or how much has been found while the whole is not known. */
 export function progressText(figures: JobFigures): string {
   // Between two passes everything found so far is done, but the job is not: neither 100 nor 99.9 would be true.
-  if (figures.waiting?.reason === "next_pass") return "Pass done";
+  if (figures.waiting?.reason === "next_pass") return texts.passDone;
   if (figures.fraction !== null) return formatPercent(figures.fraction);
-  return figures.status === "scanning" ? formatCountOf(figures.totals.filesTotal, "file") : "Waiting";
+  return figures.status === "scanning" ? formatCountOf(figures.totals.filesTotal, "file") : texts.waiting;
 }
 
 /** In a list a job that stands still says why; one that is only slower shows its speed. */
 const STANDSTILL_WORDS: Readonly<Record<Waiting["reason"], string | null>> = {
   bandwidth: null,
   throttled: null,
-  unreachable: "Storage unreachable",
-  disk_full: "Agent's disk full",
-  locked: "Locked files",
-  next_pass: "Waits for the next pass",
-  authorization: "Reconnect Azure storage",
+  unreachable: texts.storageUnreachable,
+  disk_full: texts.agentsDiskFull,
+  locked: texts.lockedFiles,
+  next_pass: texts.waitsNextPass,
+  authorization: texts.reconnectAzureStorage,
 };
 
 /** Speed and time left in one line, for lists. */
 export function paceText(figures: JobFigures): string {
-  if (!figures.agentOnline && figures.status !== "completed") return "Agent offline";
+  if (!figures.agentOnline && figures.status !== "completed") return texts.agentOffline;
   if (figures.waiting !== null) {
     const held = STANDSTILL_WORDS[figures.waiting.reason];
     if (held !== null) return held;
   }
   if (figures.bytesPerSecond === null) return "";
-  const left = figures.secondsRemaining === null ? "" : ` · ${formatTimeLeft(figures.secondsRemaining)} left`;
+  const left = figures.secondsRemaining === null ? "" : texts.left(formatTimeLeft(figures.secondsRemaining));
   return formatSpeed(figures.bytesPerSecond) + left;
 }
 
@@ -60,9 +61,9 @@ export function bytesText({ totals, bytesInFlight, status }: JobFigures): string
     totals.bytesTotal,
     totals.bytesCompleted + totals.bytesFailed + totals.bytesSkipped + bytesInFlight,
   );
-  if (status === "created") return "Not started";
-  if (status === "scanning") return `${formatBytes(totals.bytesTotal)} found`;
-  return `${formatBytes(done)} of ${formatBytes(totals.bytesTotal)}`;
+  if (status === "created") return texts.notStarted;
+  if (status === "scanning") return texts.found(formatBytes(totals.bytesTotal));
+  return texts.of(formatBytes(done), formatBytes(totals.bytesTotal));
 }
 
 function partsOf({ totals, bytesInFlight, status }: JobFigures): readonly ProgressPart[] {

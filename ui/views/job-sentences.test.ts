@@ -10,10 +10,10 @@ const words = (change: Partial<Waiting> & Pick<Waiting, "reason">) =>
 test("[U29] what holds a job up is said with the time it is over, where that is known", () => {
   const untilMs = Date.parse("2026-05-31T16:00:00Z");
   expect(words({ reason: "bandwidth", megabitsPerSecond: 20, untilMs }).text).toBe(
-    "Limited to 20 Mbps until 18:00",
+    "Limited to 20\u00a0Mbps until 18:00",
   );
   expect(words({ reason: "bandwidth" }).text).toBe("Limited");
-  expect(words({ reason: "throttled", untilMs }).text).toBe("Throttled by the storage account until 18:00");
+  expect(words({ reason: "throttled", untilMs }).text).toBe("Throttled by Azure until 18:00");
   expect(words({ reason: "unreachable", untilMs }).text).toBe(
     "Storage account unreachable, still trying, next try at 18:00",
   );
@@ -24,7 +24,7 @@ test("[U29] a time on another day comes with its date, and one that is over is n
   const tomorrowMs = Date.parse("2026-06-01T04:00:00Z");
   expect(words({ reason: "next_pass", untilMs: tomorrowMs }).text).toBe("Next pass at 1 Jun 2026, 06:00");
   expect(words({ reason: "next_pass", untilMs: NOW_MS - 1 }).text).toBe("Next pass soon");
-  expect(words({ reason: "throttled", untilMs: NOW_MS }).text).toBe("Throttled by the storage account");
+  expect(words({ reason: "throttled", untilMs: NOW_MS }).text).toBe("Throttled by Azure");
 });
 
 test("[U29] what is as it was asked for is calm, what is not is a warning", () => {

@@ -3,8 +3,8 @@ import type { Deletion, ExistingRule, JobPreview, JobTotals, Repetition } from "
 import type { Waiting } from "../../schema/protocol.ts";
 import {
   formatBytes,
-  formatCount,
   formatCountOf,
+  pluralOf,
   formatDuration,
   formatMegabits,
   formatMoment,
@@ -15,84 +15,88 @@ import type { Destination } from "../models/job-form.ts";
 import { visibleText } from "../plain-text.ts";
 import type { Worded } from "../words.ts";
 import { leftOutParts } from "./report-words.ts";
+import { jobSentences as texts } from "../texts/job.ts";
 
 export function destinationText({ account, container, prefix, tier }: Destination): string {
   const place =
-    prefix === "" ? `container ${container}` : `folder ${visibleText(prefix)} of container ${container}`;
-  return `${place}, storage account ${account}, ${tier} tier`;
+    prefix === "" ? texts.container(container) : texts.folderOfContainer(visibleText(prefix), container);
+  return texts.storageAccountTier(place, account, tier);
 }
 
 /** Why a job is not as fast as it could be, or does not go on. A time that is over says nothing any more and is left out. */
 export function waitingWords(waiting: Waiting, nowMs: number, reader: Reader = {}): Worded {
   const { reason, untilMs, megabitsPerSecond } = waiting;
   const time = untilMs === null || untilMs <= nowMs ? null : formatMoment(untilMs, nowMs, reader);
-  const until = time === null ? "" : ` until ${time}`;
-  const nextTry = time === null ? "" : `, next try at ${time}`;
+  const until = time === null ? "" : texts.until(time);
+  const nextTry = time === null ? "" : texts.nextTryAt(time);
   switch (reason) {
     case "bandwidth": {
       const limit =
-        typeof megabitsPerSecond === "number" ? ` to ${formatMegabits(megabitsPerSecond, reader)}` : "";
+        typeof megabitsPerSecond === "number" ? texts.to(formatMegabits(megabitsPerSecond, reader)) : "";
       return { text: `Limited${limit}${until}`, tone: "neutral" };
     }
     case "throttled":
-      return { text: `Throttled by the storage account${until}`, tone: "warning" };
+      return { text: texts.throttledByAzure(until), tone: "warning" };
     case "unreachable":
-      return { text: `Storage account unreachable, still trying${nextTry}`, tone: "warning" };
+      return { text: texts.storageAccountUnreachableStill(nextTry), tone: "warning" };
     case "disk_full":
       return {
-        text: "The disk of the agent is full; it goes on by itself when there is room",
+        text: texts.diskAgentFullGoes,
         tone: "warning",
       };
     case "locked":
-      return { text: `Waits for files that other programs have locked${nextTry}`, tone: "warning" };
+      return { text: texts.waitsFilesOtherPrograms(nextTry), tone: "warning" };
     case "authorization":
       return {
-        text: "Waits for somebody to reconnect the Azure storage; it goes on by itself afterwards",
+        text: texts.waitsSomebodyReconnectAzure,
         tone: "warning",
       };
     case "next_pass":
-      return { text: time === null ? "Next pass soon" : `Next pass at ${time}`, tone: "neutral" };
+      return { text: time === null ? texts.nextPassSoon : texts.nextPassAt(time), tone: "neutral" };
   }
 }
 
 export function repetitionText({ everyMinutes, vanished }: Repetition): string {
-  const gone = vanished === "keep" ? "stays at the destination" : "is removed at the destination too";
-  return `${formatDuration(everyMinutes * 60_000)} between them; what is gone from the source ${gone}`;
+  const gone = vanished === "keep" ? texts.staysAtTheDestination : texts.removedDestinationToo;
+  return texts.betweenThemWhatGone(formatDuration(everyMinutes * 60_000), gone);
 }
 
 export function deletionText({ retentionDays, filesMax, dryRun }: Deletion): string {
-  const most = filesMax === null ? "every proved file" : `at most ${formatCountOf(filesMax, "file")}`;
-  if (dryRun) return `Dry run: says what would be removed (${most}), removes nothing`;
+  const most = filesMax === null ? texts.everyProvedFile : texts.atMost(formatCountOf(filesMax, "file"));
+  if (dryRun) return texts.dryRunSaysWhat(most);
   return retentionDays === 0
-    ? `${upperFirst(most)}, for good at the end of the job`
-    : `${upperFirst(most)}, for good after ${formatCountOf(retentionDays, "day")} in quarantine`;
+    ? texts.goodEndJob(upperFirst(most))
+    : texts.goodAfterQuarantine(upperFirst(most), formatCountOf(retentionDays, "day"));
 }
 
 /** What a job is going to do, when its scan is over. */
 export function previewText(preview: JobPreview, existing: ExistingRule, reader: Reader = {}): string {
   const { files, bytes, mapped, refused, tooLarge, unreadable } = preview;
-  const are = (count: number) => `${formatCountOf(count, "name", reader)} ${count === 1 ? "is" : "are"}`;
+  const names = (count: number) => formatCountOf(count, "name", reader);
   const moved =
     files === 0
-      ? "Nothing will be moved"
-      : `${formatCountOf(files, "file", reader)} (${formatBytes(bytes, reader)}) will be moved`;
-  const except = files > 0 && existing === "skip_identical" ? ", except what is there already" : "";
+      ? texts.nothingWillBeMoved
+      : texts.willBeMoved(formatCountOf(files, "file", reader), formatBytes(bytes, reader));
+  const except = files > 0 && existing === "skip_identical" ? texts.exceptWhatThereAlready : "";
   const parts = [
     ...leftOutParts(preview, reader),
-    ...(mapped === 0 ? [] : [`${are(mapped)} stored differently`]),
-    ...(refused === 0 ? [] : [`${are(refused)} refused by the destination`]),
-    ...(tooLarge === 0 ? [] : [`${formatCountOf(tooLarge, "file", reader)} too large`]),
-    ...(unreadable === 0
-      ? []
-      : [`${formatCount(unreadable, reader)} ${unreadable === 1 ? "entry" : "entries"} unreadable`]),
+    ...(mapped === 0 ? [] : [texts.storedDifferently(names(mapped), pluralOf(mapped))]),
+    ...(refused === 0 ? [] : [texts.refusedByTheDestination(names(refused), pluralOf(refused))]),
+    ...(tooLarge === 0 ? [] : [texts.tooLarge(formatCountOf(tooLarge, "file", reader))]),
+    ...(unreadable === 0 ? [] : [texts.unreadable(formatCountOf(unreadable, "entry", reader))]),
   ];
   return `${moved}${except}${parts.length === 0 ? "" : `; ${parts.join(", ")}`}`;
 }
 
 /** Of the files that were tried, how many arrived; skipped ones were not tried. */
+/** Of a run that ended before its first file, or had none, there is no rate to tell. */
+export function wasTried({ filesCompleted, filesFailed }: JobTotals): boolean {
+  return filesCompleted + filesFailed > 0;
+}
+
 export function successText(totals: JobTotals): string {
-  const tried = totals.filesCompleted + totals.filesFailed;
-  return tried === 0 ? "Nothing to move" : formatPercent(totals.filesCompleted / tried);
+  if (!wasTried(totals)) return texts.nothingToMove;
+  return formatPercent(totals.filesCompleted / (totals.filesCompleted + totals.filesFailed));
 }
 
 export function upperFirst(text: string): string {

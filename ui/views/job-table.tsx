@@ -1,11 +1,12 @@
 import { Badge } from "../components/badge.tsx";
-import { type Column, DataTable } from "../components/data-table.tsx";
+import { type Column, DataTable, type Sorting } from "../components/data-table.tsx";
 import { FileName } from "../components/file-name.tsx";
 import { formatAgo } from "../format.ts";
 import type { JobRow } from "../models/jobs.ts";
 import { pathOf } from "../models/router.ts";
 import { JOB_STATUS_WORDS } from "../words.ts";
 import { JobBar, paceText, progressText } from "./job-progress.tsx";
+import { jobTable as texts } from "../texts/frame.ts";
 
 /** Jobs as a list; `within` says what the page is about, which need not be repeated in every row. */
 export function JobTable(props: {
@@ -13,10 +14,12 @@ export function JobTable(props: {
   nowMs: number;
   within: "organization" | "project";
   testId?: string;
+  sorting?: Sorting;
 }) {
   const columns: Column<JobRow & { id: string }>[] = [
     {
-      title: "Job",
+      title: texts.job,
+      sort: "name",
       cell: ({ job }) => (
         <>
           <a class="row-link" href={pathOf({ page: "job", id: job.id })}>
@@ -30,9 +33,9 @@ export function JobTable(props: {
         </>
       ),
     },
-    { title: "Agent", desk: true, cell: ({ job }) => <span class="muted">{job.agentName}</span> },
+    { title: texts.agent, desk: true, cell: ({ job }) => <span class="muted clamped">{job.agentName}</span> },
     {
-      title: "Progress",
+      title: texts.progress,
       cell: ({ job, figures }) => (
         <div class="row-progress">
           <div class="row-progress-line">
@@ -43,20 +46,26 @@ export function JobTable(props: {
         </div>
       ),
     },
-    { title: "Status", cell: ({ figures }) => <Badge words={JOB_STATUS_WORDS[figures.status]} /> },
     {
-      title: "Created",
+      title: texts.status,
+      sort: "status",
+      cell: ({ figures }) => <Badge words={JOB_STATUS_WORDS[figures.status]} />,
+    },
+    {
+      title: texts.created,
       numeric: true,
       desk: true,
+      sort: "created",
       cell: ({ job }) => <span class="muted">{formatAgo(job.createdAt, props.nowMs)}</span>,
     },
   ];
   return (
     <DataTable
-      label="Jobs"
+      label={texts.jobs}
       columns={columns}
       items={props.rows.map((row) => ({ ...row, id: row.job.id }))}
       {...(props.testId === undefined ? {} : { testId: props.testId })}
+      {...(props.sorting === undefined ? {} : { sorting: props.sorting })}
     />
   );
 }

@@ -1,14 +1,15 @@
 import { LinkButton } from "../components/button.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
 import { Page } from "../components/page.tsx";
+import { notFoundPage as texts } from "../texts/frame.ts";
 
 export function NotFoundPage() {
   return (
-    <Page title="Not found">
+    <Page title={texts.notFound}>
       <EmptyState
         icon="warning"
-        title="There is no such page"
-        action={<LinkButton href="/">To the dashboard</LinkButton>}
+        title={texts.thereNoSuchPage}
+        action={<LinkButton href="/">{texts.toTheDashboard}</LinkButton>}
       />
     </Page>
   );

@@ -16,10 +16,15 @@ import { PROJECT_TYPE_WORDS, TIER_WORDS } from "../words.ts";
 import { ConnectionForm } from "./connection-form.tsx";
 import { ScheduleFields } from "./schedule-fields.tsx";
 import { usePageModel } from "./use-page-model.ts";
+import { projectFormPage as texts } from "../texts/projects.ts";
 
 export function ProjectNewPage({ app, clientId }: { app: App; clientId: string | null }) {
   return (
-    <Page title="New project" crumb={{ text: "Projects", href: pathOf({ page: "projects" }) }} narrow>
+    <Page
+      title={texts.newProject}
+      crumb={{ text: texts.projects, href: pathOf({ page: "projects" }) }}
+      narrow
+    >
       <ProjectForm app={app} project={null} clientId={clientId} />
     </Page>
   );
@@ -27,9 +32,9 @@ export function ProjectNewPage({ app, clientId }: { app: App; clientId: string |
 
 export function ProjectEditPage({ app, id }: { app: App; id: string }) {
   const model = usePageModel(() => createProjectPage(app, id), id);
-  const name = model.project.value.value?.name ?? "Project";
+  const name = model.project.value.value?.name ?? texts.project;
   return (
-    <Page title="Edit project" crumb={{ text: name, href: pathOf({ page: "project", id }) }} narrow>
+    <Page title={texts.editProject} crumb={{ text: name, href: pathOf({ page: "project", id }) }} narrow>
       <Loaded remote={model.project.remote.value} onRetry={() => void model.project.reload()}>
         {(project) => <ProjectForm app={app} project={project} clientId={null} />}
       </Loaded>
@@ -53,12 +58,9 @@ function ProjectForm(props: { app: App; project: Project | null; clientId: strin
       <Loaded remote={model.choices.value} onRetry={model.open}>
         {() => (
           <FormFrame
-            problem={form.problem.value}
-            refusals={form.refusals.value}
-            saving={form.saving.value}
-            submitText={project === null ? "Create project" : "Save"}
+            form={form}
+            submitText={project === null ? texts.createProject : texts.save}
             submitTestId="save-project"
-            onSubmit={() => void form.submit()}
             onCancel={() =>
               app.router.go(project === null ? { page: "projects" } : { page: "project", id: project.id })
             }
@@ -76,7 +78,7 @@ function ProjectForm(props: { app: App; project: Project | null; clientId: strin
       {/* Outside the form: a form inside a form is not one. */}
       {addsConnection && (
         <Dialog
-          title="Connect Azure Storage"
+          title={texts.connectAzureStorage}
           testId="connection-dialog"
           onClose={() => setAddsConnection(false)}
         >
@@ -102,12 +104,14 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
     <Card>
       {isNew && model.clients.value.length === 0 && (
         <Notice tone="warning">
-          There is no client yet. <a href={pathOf({ page: "client-new" })}>Create one first</a>.
+          {texts.noClient.before}
+          <a href={pathOf({ page: "client-new" })}>{texts.noClient.link}</a>
+          {texts.noClient.after}
         </Notice>
       )}
       <TextField
         name="name"
-        label="Name"
+        label={texts.name}
         testId="project-name"
         value={values.name}
         error={faultAt(errors, "name")}
@@ -117,8 +121,8 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
         <div class="field-pair">
           <SelectField
             name="clientId"
-            label="Client"
-            placeholder="Choose a client"
+            label={texts.client}
+            placeholder={texts.chooseAClient}
             testId="project-client"
             value={values.clientId}
             options={model.clients.value.map((client) => ({ value: client.id, text: client.name }))}
@@ -127,7 +131,7 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
           />
           <SelectField
             name="type"
-            label="Type"
+            label={texts.type}
             testId="project-type"
             value={values.type}
             options={OFFERED_PROJECT_TYPES.map((type) => ({ value: type, text: PROJECT_TYPE_WORDS[type] }))}
@@ -138,7 +142,7 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
       )}
       <TextAreaField
         name="description"
-        label="Description"
+        label={texts.description}
         optional
         rows={2}
         testId="project-description"
@@ -149,7 +153,7 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
       <div class="field-pair">
         <TextField
           name="psaTicketId"
-          label="PSA ticket id"
+          label={texts.psaTicketId}
           optional
           testId="project-psa-ticket"
           value={values.psaTicketId}
@@ -158,7 +162,7 @@ function ProjectFields({ model, isNew }: { model: ProjectFormModel; isNew: boole
         />
         <TextField
           name="psaProjectId"
-          label="PSA project id"
+          label={texts.psaProjectId}
           optional
           testId="project-psa-project"
           value={values.psaProjectId}
@@ -178,24 +182,22 @@ function StorageFields(props: { model: ProjectFormModel; mayAdd: boolean; onAddC
   const connections = model.connections.value;
   return (
     <Card
-      title="Azure Storage"
+      title={texts.azureStorage}
       actions={
         props.mayAdd && (
           <Button icon="plus" testId="connection-add" onPress={props.onAddConnection}>
-            Add connection
+            {texts.addConnection}
           </Button>
         )
       }
     >
       {connections.length === 0 && !props.mayAdd && (
-        <Notice tone="warning">
-          There is no connection to Azure Storage yet. An admin adds one under Settings.
-        </Notice>
+        <Notice tone="warning">{texts.thereNoConnectionAzure}</Notice>
       )}
       <SelectField
         name="storage.connectionId"
-        label="Connection"
-        placeholder={connections.length === 0 ? "No connection yet" : "Choose a connection"}
+        label={texts.connection}
+        placeholder={connections.length === 0 ? texts.noConnectionYet : texts.chooseAConnection}
         testId="connection-select"
         value={values.connectionId}
         options={connections.map(toOption)}
@@ -206,7 +208,7 @@ function StorageFields(props: { model: ProjectFormModel; mayAdd: boolean; onAddC
       <div class="field-pair">
         <SelectField
           name="storage.tier"
-          label="Tier"
+          label={texts.tier}
           testId="project-tier"
           value={values.tier}
           options={ACCESS_TIERS.map((tier) => ({ value: tier, text: TIER_WORDS[tier] }))}
@@ -215,7 +217,7 @@ function StorageFields(props: { model: ProjectFormModel; mayAdd: boolean; onAddC
         />
         <TextField
           name="storage.prefix"
-          label="Folder in the container"
+          label={texts.folderInTheContainer}
           optional
           placeholder="acme-corp/files"
           testId="project-prefix"
@@ -237,8 +239,8 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
     return (
       <TextField
         name="storage.container"
-        label="Container"
-        hint="The one container this connection opens."
+        label={texts.container}
+        hint={texts.oneContainerConnectionOpens}
         value={values.container}
         disabled
         testId="container-name"
@@ -251,9 +253,9 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
     return (
       <>
         <Notice tone="danger">
-          The containers could not be listed: {containers.problem}.{" "}
+          {texts.containersNotListed(containers.problem)}{" "}
           <button type="button" class="text-button" onClick={model.reloadContainers}>
-            Try again
+            {texts.tryAgain}
           </button>
         </Notice>
       </>
@@ -264,8 +266,8 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
       <div class="field-with-action">
         <TextField
           name="storage.container"
-          label="New container"
-          hint="Made in the storage account when you save. Lower-case letters, digits and hyphens."
+          label={texts.newContainer}
+          hint={texts.madeStorageAccountWhen}
           placeholder="acme-files"
           testId="container-name"
           value={values.container}
@@ -281,7 +283,7 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
               form.set("container", "");
             }}
           >
-            Pick from the list
+            {texts.pickFromTheList}
           </Button>
         )}
       </div>
@@ -295,8 +297,8 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
     <div class="field-with-action">
       <SelectField
         name="storage.container"
-        label="Container"
-        placeholder={containers.state === "loading" ? "Listing containers…" : "Choose a container"}
+        label={texts.container}
+        placeholder={containers.state === "loading" ? texts.listingContainers : texts.chooseAContainer}
         disabled={containers.state === "loading"}
         testId="container-select"
         value={values.container}
@@ -314,7 +316,7 @@ function ContainerFields({ model, mayAdd }: { model: ProjectFormModel; mayAdd: b
             form.set("container", "");
           }}
         >
-          New container
+          {texts.newContainer}
         </Button>
       )}
     </div>

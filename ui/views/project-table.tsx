@@ -1,14 +1,20 @@
 import type { Project } from "../../schema/api.ts";
 import { Badge } from "../components/badge.tsx";
-import { type Column, DataTable } from "../components/data-table.tsx";
+import { type Column, DataTable, type Sorting } from "../components/data-table.tsx";
 import { formatCount, NOTHING } from "../format.ts";
 import { pathOf } from "../models/router.ts";
 import { PROJECT_STATUS_WORDS, PROJECT_TYPE_WORDS } from "../words.ts";
+import { projectTable as texts } from "../texts/projects.ts";
 
-export function ProjectTable(props: { projects: readonly Project[]; within: "organization" | "client" }) {
+export function ProjectTable(props: {
+  projects: readonly Project[];
+  within: "organization" | "client";
+  sorting?: Sorting;
+}) {
   const columns: readonly Column<Project>[] = [
     {
-      title: "Project",
+      title: texts.project,
+      sort: "name",
       cell: (project) => (
         <>
           <a class="row-link" href={pathOf({ page: "project", id: project.id })}>
@@ -19,12 +25,12 @@ export function ProjectTable(props: { projects: readonly Project[]; within: "org
       ),
     },
     {
-      title: "Type",
+      title: texts.type,
       desk: true,
       cell: (project) => <span class="muted">{PROJECT_TYPE_WORDS[project.type]}</span>,
     },
     {
-      title: "Storage",
+      title: texts.storage,
       desk: true,
       cell: (project) => (
         <span class="muted">
@@ -33,18 +39,30 @@ export function ProjectTable(props: { projects: readonly Project[]; within: "org
       ),
     },
     {
-      title: "Jobs",
+      title: texts.jobs,
       numeric: true,
       cell: (project) => (
         <>
           {formatCount(project.jobCount)}
           {project.failedJobCount > 0 && (
-            <span class="danger-text"> ({formatCount(project.failedJobCount)} failed)</span>
+            <span class="danger-text"> {texts.failed(formatCount(project.failedJobCount))}</span>
           )}
         </>
       ),
     },
-    { title: "Status", cell: (project) => <Badge words={PROJECT_STATUS_WORDS[project.status]} /> },
+    {
+      title: texts.status,
+      sort: "status",
+      cell: (project) => <Badge words={PROJECT_STATUS_WORDS[project.status]} />,
+    },
   ];
-  return <DataTable label="Projects" testId="projects" columns={columns} items={props.projects} />;
+  return (
+    <DataTable
+      label={texts.projects}
+      testId="projects"
+      columns={columns}
+      items={props.projects}
+      {...(props.sorting === undefined ? {} : { sorting: props.sorting })}
+    />
+  );
 }

@@ -1,16 +1,23 @@
 import { LinkButton } from "../components/button.tsx";
 import { EmptyState } from "../components/empty-state.tsx";
+import { ListTools, NothingFound } from "../components/list-tools.tsx";
 import { Loaded } from "../components/loaded.tsx";
 import { MoreButton } from "../components/more-button.tsx";
 import { Card, Page } from "../components/page.tsx";
 import type { App } from "../models/app.ts";
+import { isNarrowed } from "../models/list-state.ts";
 import { createProjectList } from "../models/projects.ts";
-import { pathOf } from "../models/router.ts";
+import { pathOf, type Route } from "../models/router.ts";
 import { ProjectTable } from "./project-table.tsx";
+import { listOfRoute, useListState } from "./use-list.ts";
 import { usePageModel } from "./use-page-model.ts";
+import { projectsPage as texts } from "../texts/projects.ts";
 
-export function ProjectsPage({ app }: { app: App }) {
-  const { list } = usePageModel(() => createProjectList(app.api));
+export function ProjectsPage({ app, route }: { app: App; route: Extract<Route, { page: "projects" }> }) {
+  const { state, change } = listOfRoute(app, route);
+  const model = usePageModel(() => createProjectList(app.api, state));
+  useListState(model, state);
+  const { list } = model;
   const newProject = app.session.rights.value.write && (
     <LinkButton
       look="primary"
@@ -18,25 +25,24 @@ export function ProjectsPage({ app }: { app: App }) {
       href={pathOf({ page: "project-new", clientId: null })}
       testId="new-project"
     >
-      New project
+      {texts.newProject}
     </LinkButton>
   );
-  const isEmpty = list.remote.value.state === "ready" && list.items.value.length === 0;
+  const isEmpty = list.remote.value.state === "ready" && list.items.value.length === 0 && !isNarrowed(state);
   return (
-    <Page
-      title="Projects"
-      lead="One engagement for one client, with its jobs."
-      actions={!isEmpty && newProject}
-    >
+    <Page title={texts.projects} lead={texts.oneEngagementOneClient} actions={!isEmpty && newProject}>
       <Card flush>
+        {!isEmpty && <ListTools what={texts.inSearch} state={state} onChange={change} />}
         <Loaded remote={list.remote.value} onRetry={() => void list.reload()}>
           {(items) =>
-            items.length === 0 ? (
-              <EmptyState icon="project" title="No projects yet" action={newProject}>
-                A project says for whom files are moved, and to which place in a storage account.
-              </EmptyState>
+            items.length > 0 ? (
+              <ProjectTable projects={items} within="organization" sorting={{ state, onSort: change }} />
+            ) : isNarrowed(state) ? (
+              <NothingFound what={texts.inSearch} state={state} onChange={change} />
             ) : (
-              <ProjectTable projects={items} within="organization" />
+              <EmptyState icon="project" title={texts.noProjectsYet} action={newProject}>
+                {texts.projectSaysWhomFiles}
+              </EmptyState>
             )
           }
         </Loaded>

@@ -1,3 +1,4 @@
+import "./downloads.css";
 import { useState } from "preact/hooks";
 import type { Agent, RegistrationCodeMade } from "../../schema/api.ts";
 import { Button, LinkButton } from "../components/button.tsx";
@@ -14,8 +15,16 @@ import type { App } from "../models/app.ts";
 import { faultAt } from "../models/form.ts";
 import { pathOf } from "../models/router.ts";
 import { CODE_MINUTES_WORDS } from "../words.ts";
-import { registerCommand, type System, SYSTEM_WORDS, SYSTEMS } from "./register-command.ts";
+import {
+  type AgentCommand,
+  registerCommands,
+  SHELL_WORDS,
+  type System,
+  SYSTEM_WORDS,
+  SYSTEMS,
+} from "./register-command.ts";
 import { usePageModel } from "./use-page-model.ts";
+import { registerAgentPage as texts } from "../texts/agents.ts";
 
 export function RegisterAgentPage({ app }: { app: App }) {
   const model = usePageModel(() => createRegisterAgent(app));
@@ -23,13 +32,13 @@ export function RegisterAgentPage({ app }: { app: App }) {
   const agent = model.agent.value;
   return (
     <Page
-      title="Register an agent"
-      crumb={{ text: "Agents", href: pathOf({ page: "agents" }) }}
-      lead="Make a code here, type it on the machine that can read the files. The agent then appears by itself."
+      title={texts.registerAnAgent}
+      crumb={{ text: texts.agents, href: pathOf({ page: "agents" }) }}
+      lead={texts.makeCodeHereType}
       narrow
     >
       {!app.session.rights.value.administer ? (
-        <Notice tone="warning">Only an admin or the owner registers agents.</Notice>
+        <Notice tone="warning">{texts.onlyAdminOwnerRegisters}</Notice>
       ) : agent !== null ? (
         <AgentIsHere agent={agent} onAgain={model.again} />
       ) : code === null ? (
@@ -46,19 +55,12 @@ function CodeForm({ model }: { model: RegisterAgentModel }) {
   const values = form.values.value;
   return (
     <Card>
-      <FormFrame
-        problem={form.problem.value}
-        refusals={form.refusals.value}
-        saving={form.saving.value}
-        submitText="Generate Code"
-        submitTestId="generate-code"
-        onSubmit={() => void form.submit()}
-      >
+      <FormFrame form={form} submitText={texts.generateCode} submitTestId="generate-code">
         <TextField
           name="label"
-          label="Label"
+          label={texts.label}
           optional
-          hint="Helps to tell the codes apart, such as the site's name."
+          hint={texts.helpsTellCodesApart}
           testId="code-label"
           value={values.label}
           error={faultAt(form.errors.value, "label")}
@@ -66,7 +68,7 @@ function CodeForm({ model }: { model: RegisterAgentModel }) {
         />
         <ChoiceField
           name="validMinutes"
-          label="Valid for"
+          label={texts.validFor}
           value={String(values.validMinutes)}
           options={CODE_MINUTES.map((minutes) => ({
             value: String(minutes),
@@ -87,14 +89,13 @@ function CodeCard({ app, code, onAgain }: { app: App; code: RegistrationCodeMade
   // The ticking clock is up to a second behind, and must not show more than the code ever had.
   const wholeMs = Date.parse(code.expiresAt) - Date.parse(code.createdAt);
   const remainingMs = Math.min(wholeMs, Date.parse(code.expiresAt) - app.nowMs.value);
-  const command = registerCommand(system, { code: code.code, origin: app.origin });
   if (remainingMs <= 0) {
     return (
       <Card>
-        <Notice tone="warning">The code has expired and no agent used it.</Notice>
+        <Notice tone="warning">{texts.codeHasExpiredNo}</Notice>
         <div class="form-actions">
           <Button look="primary" onPress={onAgain}>
-            Make a new code
+            {texts.makeANewCode}
           </Button>
         </div>
       </Card>
@@ -103,17 +104,18 @@ function CodeCard({ app, code, onAgain }: { app: App; code: RegistrationCodeMade
   return (
     <Card>
       <div class="code-show">
-        <output class="code" data-testid="registration-code" aria-label="Registration code">
+        <output class="code" data-testid="registration-code" aria-label={texts.registrationCode}>
           {code.code}
         </output>
-        <CopyButton text={code.code} label="Copy code" copy={app.copy} testId="copy-code" />
+        <CopyButton text={code.code} label={texts.copyCode} copy={app.copy} testId="copy-code" />
         <p class="muted numbers">
-          Works once, for another <span data-testid="code-countdown">{formatCountdown(remainingMs)}</span>. It
-          is shown only now.
+          {texts.worksOnceForAnother}
+          <span data-testid="code-countdown">{formatCountdown(remainingMs)}</span>
+          {texts.shownOnlyNow}
         </p>
       </div>
       <div class="code-command">
-        <div class="tabs tabs-inside" role="group" aria-label="System of the machine">
+        <div class="tabs tabs-inside" role="group" aria-label={texts.systemOfTheMachine}>
           {SYSTEMS.map((item) => (
             <button
               key={item}
@@ -127,15 +129,35 @@ function CodeCard({ app, code, onAgain }: { app: App; code: RegistrationCodeMade
             </button>
           ))}
         </div>
-        <pre class="command" data-testid="register-command" tabIndex={0}>
-          {command}
-        </pre>
-        <CopyButton text={command} label="Copy command" copy={app.copy} testId="copy-command" />
+        <p class="muted">
+          {SHELL_WORDS[system]}
+          {texts.youDoNotHave}
+          <a href="/downloads">{texts.getTheAgent}</a>
+        </p>
+        {registerCommands(system, { code: code.code, origin: app.origin }).map((command) => (
+          <Command key={command.way} app={app} command={command} />
+        ))}
       </div>
       <p class="waiting" role="status" data-testid="waiting-for-agent">
-        <span class="pulse" aria-hidden="true" /> Waiting for the agent…
+        <span class="pulse" aria-hidden="true" />
+        {texts.waitingForTheAgent}
       </p>
     </Card>
+  );
+}
+
+function Command({ app, command }: { app: App; command: AgentCommand }) {
+  return (
+    <div class="code-way">
+      <h2>{command.title}</h2>
+      <pre class="command" data-testid={`command-${command.way}`} tabIndex={0}>
+        {command.text}
+      </pre>
+      <div class="code-way-foot">
+        <CopyButton text={command.text} label={texts.copy} copy={app.copy} testId={`copy-${command.way}`} />
+        <p class="muted">{command.note}</p>
+      </div>
+    </div>
   );
 }
 
@@ -146,15 +168,20 @@ function AgentIsHere({ agent, onAgain }: { agent: Agent; onAgain: () => void }) 
         <span class="here-mark">
           <Icon name="check" size={26} />
         </span>
-        <p class="here-name">{agent.name} is registered</p>
+        <p class="here-name">
+          {agent.name}
+          {texts.isRegistered}
+        </p>
         <p class="muted">
-          {agent.host} · agent {agent.version}
+          {agent.host}
+          {texts.agent}
+          {agent.version}
         </p>
         <div class="form-actions">
           <LinkButton look="primary" href={pathOf({ page: "agent", id: agent.id })}>
-            Open the agent
+            {texts.openTheAgent}
           </LinkButton>
-          <Button onPress={onAgain}>Register another</Button>
+          <Button onPress={onAgain}>{texts.registerAnother}</Button>
         </div>
       </div>
     </Card>

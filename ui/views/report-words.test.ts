@@ -65,6 +65,17 @@ test("[U27] a report says of a dry run that nothing was removed, and of others w
     "1,200 files (3.00 GB) moved into quarantine for 7 days, 200 of them gone for good. 1 file besides changed on the way there; look at it in the quarantine",
   );
   expect(removalText({ ...REMOVAL, files: 0, bytes: 0 }, DELETION, READER)).toBe("None");
+  const quarantine = { filesLeft: 3, filesPurged: 1_100, checkedAt: "2026-11-23T10:00:00.000Z" };
+  expect(removalText({ ...REMOVAL, filesPurged: 97, filesKept: 1, quarantine }, DELETION, READER)).toBe(
+    "1,200 files (3.00 GB) moved into quarantine, 1,197 gone for good; 3 files left there on 23 Nov 2026, 11:00",
+  );
+  expect(
+    removalText(
+      { ...REMOVAL, quarantine: { ...quarantine, filesLeft: 0, filesPurged: 1_200 } },
+      DELETION,
+      READER,
+    ),
+  ).toBe("1,200 files (3.00 GB) moved into quarantine, 1,200 gone for good");
 });
 
 test("[U27] the quarantine is named as the agent's machine writes it, while something lies in it", () => {
@@ -77,6 +88,9 @@ test("[U27] the quarantine is named as the agent's machine writes it, while some
   expect(folderOf({}, "\\\\nas\\files")).toBe("\\\\nas\\files\\.migrate-quarantine\\job_1");
   expect(folderOf({ dryRun: true }, "/srv")).toBeNull();
   expect(folderOf({ filesPurged: 1_200 }, "/srv")).toBeNull();
+  const quarantine = { filesLeft: 0, filesPurged: 1_200, checkedAt: "2026-11-23T10:00:00.000Z" };
+  expect(folderOf({ quarantine }, "/srv")).toBeNull();
+  expect(folderOf({ quarantine: { ...quarantine, filesLeft: 1 } }, "/srv")).not.toBeNull();
   expect(folderOf({ filesPurged: 1_200, filesKept: 1 }, "/srv")).not.toBeNull();
 });
 

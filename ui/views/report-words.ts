@@ -1,7 +1,8 @@
 /** What a report says besides its numbers, in words: what was left out, what a person should note, what became of the source. */
 import type { Deletion, JobNote, JobPreview, JobReport, NoteCode, StayCode } from "../../schema/job.ts";
-import { formatBytes, formatCount, formatCountOf, type Reader } from "../format.ts";
+import { formatBytes, formatCount, formatCountOf, formatDateTime, pluralOf, type Reader } from "../format.ts";
 import type { Tone } from "../words.ts";
+import { reportWords as texts } from "../texts/job-report.ts";
 
 export interface NoteWords {
   readonly text: string;
@@ -14,25 +15,25 @@ export function noteWords(notes: readonly JobNote[], reader: Reader = {}): reado
 }
 
 const NOTES: Readonly<Record<NoteCode, (count: number, reader: Reader) => NoteWords>> = {
-  source_empty: () => ({ text: "The source holds no files, so there was nothing to move.", tone: "warning" }),
+  source_empty: () => ({ text: texts.sourceHoldsNoFiles, tone: "warning" }),
   filters_match_nothing: (count, reader) => ({
-    text: `The source holds files, but the filters leave none of them (${formatCount(count, reader)} left out), so nothing was moved.`,
+    text: texts.sourceHoldsFilesBut(formatCount(count, reader)),
     tone: "warning",
   }),
   names_mapped: (count, reader) => ({
-    text: `${formatCountOf(count, "file", reader)} ${isOrAre(count)} stored under another name, because the storage service forbids the original one. The manifest has both.`,
+    text: texts.storedUnderAnotherName(formatCountOf(count, "file", reader), pluralOf(count)),
     tone: "neutral",
   }),
   archived_left: (count, reader) => ({
-    text: `${formatCountOf(count, "file", reader)} ${wasOrWere(count)} left out: what is at the destination lies in the Archive tier, where it cannot be replaced.`,
+    text: texts.leftOutWhatDestination(formatCountOf(count, "file", reader), pluralOf(count)),
     tone: "warning",
   }),
   archived_replaced: (count, reader) => ({
-    text: `${formatCountOf(count, "blob", reader)} of the Archive tier ${wasOrWere(count)} deleted and written anew, which may cost fees.`,
+    text: texts.archiveTierDeletedWritten(formatCountOf(count, "blob", reader), pluralOf(count)),
     tone: "warning",
   }),
   early_deletion: (count, reader) => ({
-    text: `${formatCountOf(count, "blob", reader)} ${wasOrWere(count)} replaced or removed before the least age of the tier (Cool 30 days, Cold 90, Archive 180). Azure may charge an early-deletion fee.`,
+    text: texts.replacedRemovedBeforeLeast(formatCountOf(count, "blob", reader), pluralOf(count)),
     tone: "warning",
   }),
 };
@@ -50,9 +51,9 @@ export function skippedText(filesSkipped: number, preview: JobPreview | null, re
 
 export function leftOutParts({ filtered, links, special }: JobPreview, reader: Reader = {}): string[] {
   return [
-    ...(filtered === 0 ? [] : [`${formatCount(filtered, reader)} left out by filters`]),
-    ...(links === 0 ? [] : [`${formatCountOf(links, "link", reader)} skipped`]),
-    ...(special === 0 ? [] : [`${formatCountOf(special, "special file", reader)} skipped`]),
+    ...(filtered === 0 ? [] : [texts.leftOutByFilters(formatCount(filtered, reader))]),
+    ...(links === 0 ? [] : [texts.skipped(formatCountOf(links, "link", reader))]),
+    ...(special === 0 ? [] : [texts.skipped2(formatCountOf(special, "specialFile", reader))]),
   ];
 }
 
@@ -60,23 +61,34 @@ type Removal = NonNullable<JobReport["removal"]>;
 
 /** What became of the source files, as the report tells it. */
 export function removalText(removal: Removal, { retentionDays }: Deletion, reader: Reader = {}): string {
-  const { files, bytes, dryRun, filesPurged, filesKept = 0 } = removal;
+  const { files, bytes, dryRun, filesPurged, filesKept = 0, quarantine } = removal;
   const what = `${formatCountOf(files, "file", reader)} (${formatBytes(bytes, reader)})`;
-  if (dryRun) return `Nothing, it was a dry run: ${what} would have been moved into quarantine`;
+  if (dryRun) return texts.nothingDryRunWould(what);
+  if (quarantine !== undefined) {
+    const { filesLeft, checkedAt } = quarantine;
+    const gone = formatCount(filesPurged + quarantine.filesPurged, reader);
+    const left =
+      filesLeft === 0
+        ? ""
+        : texts.leftThereOn(formatCountOf(filesLeft, "file", reader), formatDateTime(checkedAt, reader));
+    return texts.movedIntoQuarantineGone(what, gone, left);
+  }
   const left = files - filesPurged;
-  const days = retentionDays === 0 || left === 0 ? "" : ` for ${formatCountOf(retentionDays, "day", reader)}`;
-  const purged = filesPurged === 0 ? "" : `, ${formatCount(filesPurged, reader)} of them gone for good`;
+  const days =
+    retentionDays === 0 || left === 0 ? "" : texts.for(formatCountOf(retentionDays, "day", reader));
+  const purged = filesPurged === 0 ? "" : texts.themGoneGood(formatCount(filesPurged, reader));
   const kept =
     filesKept === 0
       ? ""
-      : `. ${formatCountOf(filesKept, "file", reader)} besides changed on the way there; look at ${filesKept === 1 ? "it" : "them"} in the quarantine`;
-  return files === 0 && filesKept === 0 ? "None" : `${what} moved into quarantine${days}${purged}${kept}`;
+      : texts.besidesChangedWayThere(formatCountOf(filesKept, "file", reader), pluralOf(filesKept));
+  return files === 0 && filesKept === 0 ? texts.none : texts.movedIntoQuarantine(what, days, purged, kept);
 }
 
 /** The folder of a job's quarantine, while something lies in it; else null. */
 export function quarantineFolder(removal: Removal, job: { id: string; sourcePath: string }): string | null {
-  const { files, dryRun, filesPurged, filesKept = 0 } = removal;
-  if (dryRun || files - filesPurged + filesKept === 0) return null;
+  const { files, dryRun, filesPurged, filesKept = 0, quarantine } = removal;
+  const left = quarantine?.filesLeft ?? files - filesPurged + filesKept;
+  if (dryRun || left === 0) return null;
   const separator = job.sourcePath.includes("\\") ? "\\" : "/";
   const root = job.sourcePath.replace(/[\\/]+$/, "");
   return [root, ".migrate-quarantine", job.id].join(separator);
@@ -93,43 +105,36 @@ export function stayTexts(stays: Removal["stays"], reader: Reader = {}): readonl
 }
 
 const STAYS: Readonly<Record<StayCode, string>> = {
-  not_asked: "the job does not ask for their removal",
-  limit_reached: "the job's limit was reached",
-  not_allowed: "the agent's machine does not allow removal here",
-  not_wanted: "the job was not wanted any more, or the control plane stayed away too long",
-  source_vanished: "gone from the source by other hands",
-  source_unreadable: "could not be looked at again",
-  not_a_file: "not a regular file any more",
-  outside_root: "behind a link by now",
-  other_volume: "on another volume than the quarantine",
-  identity_unknown: "the file system does not tell one version from another",
-  other_names: "have further names (hard links)",
-  not_read_whole: "were not read whole",
-  not_hashed: "no SHA-256 of what was sent",
-  not_accepted: "no confirmation by the storage service",
-  changed_since_upload: "changed since they were sent",
-  not_proved: "not proved at the destination",
-  destination_unreadable: "the storage service did not say what it holds",
-  destination_vanished: "not at the destination any more",
-  destination_replaced: "replaced at the destination since",
-  destination_differs: "the destination holds something else",
-  tier_before_proof: "in the Archive tier before they could be proved",
-  content_differs: "read once more, and the content was another",
-  not_recorded: "the list for bringing them back could not be written",
-  source_denied: "the agent's account may not move them",
-  source_locked: "locked by another program",
-  not_due: "not due yet",
-  destination_unconfirmed: "not confirmed by the destination when their time came",
-  unsettled: "unclear whether they were moved; looked at again when the job goes on",
+  not_asked: texts.jobDoesNotAsk,
+  limit_reached: texts.jobsLimitReached,
+  not_allowed: texts.agentsMachineDoesNot,
+  not_wanted: texts.jobNotWantedAny,
+  source_vanished: texts.goneFromSourceOther,
+  source_unreadable: texts.couldNotLookedAgain,
+  not_a_file: texts.notRegularFileAny,
+  outside_root: texts.behindLinkNow,
+  other_volume: texts.anotherVolumeThanQuarantine,
+  identity_unknown: texts.fileSystemDoesNot,
+  other_names: texts.haveFurtherNamesHard,
+  not_read_whole: texts.wereNotReadWhole,
+  not_hashed: texts.noSha256What,
+  not_accepted: texts.noConfirmationStorageService,
+  changed_since_upload: texts.changedSinceTheySent,
+  not_proved: texts.notProvedDestination,
+  destination_unreadable: texts.storageServiceDidNot,
+  destination_vanished: texts.notDestinationAnyMore,
+  destination_replaced: texts.replacedDestinationSince,
+  destination_differs: texts.destinationHoldsSomethingElse,
+  tier_before_proof: texts.archiveTierBeforeThey,
+  content_differs: texts.readOnceMoreContent,
+  not_recorded: texts.listBringingThemBack,
+  source_denied: texts.agentsAccountMayNot,
+  source_locked: texts.lockedByAnotherProgram,
+  not_due: texts.notDueYet,
+  destination_unconfirmed: texts.notConfirmedDestinationWhen,
+  unsettled: texts.unclearWhetherTheyMoved,
 };
 
 function isKnownStay(code: string): code is StayCode {
   return Object.hasOwn(STAYS, code);
-}
-
-function isOrAre(count: number): string {
-  return count === 1 ? "is" : "are";
-}
-function wasOrWere(count: number): string {
-  return count === 1 ? "was" : "were";
 }

@@ -8,30 +8,28 @@ import { faultAt } from "../models/form.ts";
 import type { ProjectFormModel } from "../models/project-form.ts";
 import { newWindow, type ScheduleValues, toggleDay, type WindowValues } from "../models/schedule.ts";
 import { WEEKDAY_WORDS } from "../words.ts";
+import { scheduleFields as texts } from "../texts/job-form.ts";
 
 export function ScheduleFields({ model }: { model: ProjectFormModel }) {
   const { schedule } = model.form.values.value;
   return (
     <Card
-      title="Bandwidth schedule"
+      title={texts.bandwidthSchedule}
       testId="schedule"
       actions={
         schedule === null ? (
           <Button icon="plus" testId="schedule-add" onPress={model.addSchedule}>
-            Add schedule
+            {texts.addSchedule}
           </Button>
         ) : (
           <Button look="quiet" testId="schedule-remove" onPress={() => model.form.set("schedule", null)}>
-            Remove schedule
+            {texts.removeSchedule}
           </Button>
         )
       }
     >
       {schedule === null ? (
-        <p class="muted">
-          None: the jobs of this project use the line as fast as it goes. With a schedule they keep to a limit
-          while the office works. It holds at once, also for jobs that run.
-        </p>
+        <p class="muted">{texts.noneJobsProjectUse}</p>
       ) : (
         <ScheduleEditor model={model} schedule={schedule} />
       )}
@@ -70,19 +68,19 @@ function ScheduleEditor({ model, schedule }: { model: ProjectFormModel; schedule
             testId="window-add"
             onPress={() => model.setSchedule({ windows: [...schedule.windows, newWindow()] })}
           >
-            Another window
+            {texts.anotherWindow}
           </Button>
         </div>
       )}
       <div class="field-pair">
         <TextField
           name="bandwidthSchedule.insideMbps"
-          label="Within these times"
+          label={texts.withinTheseTimes}
           optional
           inputMode="decimal"
-          unit="Mbps"
-          placeholder="Full speed"
-          hint="Empty: as fast as it goes"
+          unit={texts.mbps}
+          placeholder={texts.fullSpeed}
+          hint={texts.emptyAsFastAs}
           testId="schedule-inside"
           value={schedule.insideMbps}
           error={faultAt(errors, "bandwidthSchedule.insideMbps")}
@@ -90,12 +88,12 @@ function ScheduleEditor({ model, schedule }: { model: ProjectFormModel; schedule
         />
         <TextField
           name="bandwidthSchedule.outsideMbps"
-          label="At all other times"
+          label={texts.atAllOtherTimes}
           optional
           inputMode="decimal"
-          unit="Mbps"
-          placeholder="Full speed"
-          hint="All jobs of an agent together"
+          unit={texts.mbps}
+          placeholder={texts.fullSpeed}
+          hint={texts.allJobsAgentTogether}
           testId="schedule-outside"
           value={schedule.outsideMbps}
           error={faultAt(errors, "bandwidthSchedule.outsideMbps")}
@@ -104,7 +102,7 @@ function ScheduleEditor({ model, schedule }: { model: ProjectFormModel; schedule
       </div>
       <TextField
         name="bandwidthSchedule.timeZone"
-        label="Time zone of the site"
+        label={texts.timeZoneSite}
         suggestions={timeZones}
         testId="schedule-time-zone"
         value={schedule.timeZone}
@@ -129,7 +127,7 @@ function WindowFields(props: {
   const daysFault = faultAt(errors, `${path}.days`);
   return (
     <div class="window" data-testid="schedule-window">
-      <fieldset class="days" aria-label="Days on which it begins">
+      <fieldset class="days" aria-label={texts.daysWhichBegins}>
         {WEEKDAYS.map((day) => (
           <label key={day} class={window.days.includes(day) ? "day day-on" : "day"}>
             <input
@@ -147,7 +145,7 @@ function WindowFields(props: {
       <div class="window-times">
         <TextField
           name={`${path}.from`}
-          label="From"
+          label={texts.from}
           type="time"
           testId={`window-${index}-from`}
           value={window.from}
@@ -156,7 +154,7 @@ function WindowFields(props: {
         />
         <TextField
           name={`${path}.to`}
-          label={window.to < window.from ? "To, on the next day" : "To"}
+          label={window.to < window.from ? texts.nextDay : texts.to}
           type="time"
           testId={`window-${index}-to`}
           value={window.to}
@@ -165,7 +163,7 @@ function WindowFields(props: {
         />
         {props.onRemove && (
           <Button look="quiet" testId={`window-${index}-remove`} onPress={props.onRemove}>
-            Remove
+            {texts.remove}
           </Button>
         )}
       </div>

@@ -12,9 +12,9 @@ test("[U28] a schedule reads as one line: when, how much, and how much at all ot
     outsideMbps: 2.5,
   };
   expect(scheduleText(schedule, { locale: "en-GB" })).toBe(
-    "Mon–Fri 18:00–06:00, Sat, Sun 00:00–23:59: no limit; otherwise 2.5 Mbps (America/New York)",
+    "Mon–Fri 18:00–06:00, Sat, Sun 00:00–23:59: no limit; otherwise 2.5\u00a0Mbps (America/New York)",
   );
-  expect(scheduleText({ ...schedule, windows: [] }, { locale: "en-GB" })).toBe("Always 2.5 Mbps");
+  expect(scheduleText({ ...schedule, windows: [] }, { locale: "en-GB" })).toBe("Always 2.5\u00a0Mbps");
 });
 
 test("[U28] days in a row become a span from three on", () => {

@@ -3,21 +3,22 @@ import type { BandwidthSchedule } from "../../schema/job.ts";
 import { type Weekday, WEEKDAYS } from "../contract.ts";
 import { formatMegabits, type Reader } from "../format.ts";
 import { WEEKDAY_WORDS } from "../words.ts";
+import { scheduleText as texts } from "../texts/job-form.ts";
 
 export function scheduleText(schedule: BandwidthSchedule, reader: Reader = {}): string {
   const { windows, timeZone } = schedule;
   const limit = (megabits: number | null) =>
-    megabits === null ? "no limit" : formatMegabits(megabits, reader);
+    megabits === null ? texts.noLimit : formatMegabits(megabits, reader);
   const outside = limit(schedule.outsideMbps);
-  if (windows.length === 0) return `Always ${outside}`;
+  if (windows.length === 0) return texts.always(outside);
   const when = windows.map(({ days, from, to }) => `${daysText(days)} ${from}–${to}`).join(", ");
-  return `${when}: ${limit(schedule.insideMbps)}; otherwise ${outside} (${timeZone.replaceAll("_", " ")})`;
+  return texts.otherwise(when, limit(schedule.insideMbps), outside, timeZone.replaceAll("_", " "));
 }
 
 /** Three days in a row and more become a span. */
 export function daysText(days: readonly Weekday[]): string {
   const chosen = WEEKDAYS.map((day) => days.includes(day));
-  if (chosen.every(Boolean)) return "Every day";
+  if (chosen.every(Boolean)) return texts.everyDay;
   const parts: string[] = [];
   for (let first = 0; first < WEEKDAYS.length; first++) {
     if (chosen[first] !== true) continue;

@@ -1,156 +1,89 @@
-import { useState } from "preact/hooks";
-import type { Connection, RegistrationCode } from "../../schema/api.ts";
-import { Badge } from "../components/badge.tsx";
-import { Button, LinkButton } from "../components/button.tsx";
-import { type Column, DataTable } from "../components/data-table.tsx";
-import { ConfirmDialog } from "../components/dialog.tsx";
-import { EmptyState } from "../components/empty-state.tsx";
-import { Loaded } from "../components/loaded.tsx";
-import { MoreButton } from "../components/more-button.tsx";
-import { Card, Page } from "../components/page.tsx";
-import { formatDate, formatDateTime, NOTHING } from "../format.ts";
+import { Icon, type IconName } from "../components/icon.tsx";
+import { Page } from "../components/page.tsx";
 import type { App } from "../models/app.ts";
-import { createConnectionList } from "../models/connections.ts";
-import { createRegistrationCodes } from "../models/registration-codes.ts";
-import { pathOf } from "../models/router.ts";
-import { CODE_STATUS_WORDS, CONNECTION_KIND_WORDS } from "../words.ts";
-import { usePageModel } from "./use-page-model.ts";
+import { pathOf, type SettingsPart } from "../models/router.ts";
+import { settingsPage as texts } from "../texts/settings.ts";
 
-export function SettingsPage({ app }: { app: App }) {
-  return (
-    <Page title="Settings">
-      <Connections app={app} />
-      {app.session.rights.value.administer && <RegistrationCodes app={app} />}
-    </Page>
-  );
+interface Section {
+  readonly part: SettingsPart;
+  readonly title: string;
+  readonly text: string;
+  readonly icon: IconName;
+  readonly forAdmins?: true;
 }
 
-const CONNECTION_COLUMNS: readonly Column<Connection>[] = [
-  { title: "Connection", cell: (connection) => <strong class="row-name">{connection.name}</strong> },
-  { title: "Account", cell: (connection) => <span class="muted">{connection.account}</span> },
-  { title: "Container", cell: (connection) => <span class="muted">{connection.container ?? "All"}</span> },
+const SECTIONS: readonly Section[] = [
   {
-    title: "Kind",
-    desk: true,
-    cell: (connection) => <span class="muted">{CONNECTION_KIND_WORDS[connection.kind]}</span>,
+    part: "storage",
+    title: texts.storageConnections,
+    text: texts.azureStorageAccountsFiles,
+    icon: "cloud",
   },
   {
-    title: "Expires",
-    cell: (connection) => (
-      <span class="muted">{connection.expiresAt === null ? "Never" : formatDate(connection.expiresAt)}</span>
-    ),
+    part: "codes",
+    title: texts.registrationCodes,
+    text: texts.oneTimeCodesWhich,
+    icon: "agent",
+    forAdmins: true,
+  },
+  {
+    part: "members",
+    title: texts.members,
+    text: texts.whoBelongsYourOrganization,
+    icon: "client",
+  },
+  {
+    part: "sessions",
+    title: texts.sessions,
+    text: texts.whereYouSignedSigning,
+    icon: "user",
+  },
+  {
+    part: "api-keys",
+    title: texts.apiKeys,
+    text: texts.accessYourOwnScripts,
+    icon: "settings",
+    forAdmins: true,
+  },
+  {
+    part: "webhooks",
+    title: texts.webhooks,
+    text: texts.otherSystemsHearOnce,
+    icon: "job",
+    forAdmins: true,
+  },
+  {
+    part: "audit",
+    title: texts.auditLog,
+    text: texts.whoDidWhatSealed,
+    icon: "file",
+    forAdmins: true,
   },
 ];
 
-function Connections({ app }: { app: App }) {
-  const { list } = usePageModel(() => createConnectionList(app.api));
-  const add = app.session.rights.value.administer && (
-    <LinkButton icon="plus" href={pathOf({ page: "connection-new" })} testId="connection-add">
-      Add connection
-    </LinkButton>
-  );
+export function SettingsPage({ app }: { app: App }) {
+  const { administer } = app.session.rights.value;
   return (
-    <Card title="Azure Storage connections" flush actions={add}>
-      <Loaded remote={list.remote.value} onRetry={() => void list.reload()}>
-        {(items) =>
-          items.length === 0 ? (
-            <EmptyState icon="cloud" title="No connection yet">
-              A connection opens the storage account that files are moved to.
-            </EmptyState>
-          ) : (
-            <DataTable
-              label="Azure Storage connections"
-              testId="connections"
-              columns={CONNECTION_COLUMNS}
-              items={items}
-            />
-          )
-        }
-      </Loaded>
-      <MoreButton
-        hasMore={list.hasMore.value}
-        busy={list.loadingMore.value}
-        onMore={() => void list.more()}
-      />
-    </Card>
-  );
-}
-
-function RegistrationCodes({ app }: { app: App }) {
-  const { list, revoke } = usePageModel(() => createRegistrationCodes(app.api, app.toasts));
-  const [revoking, setRevoking] = useState<RegistrationCode | null>(null);
-  const columns: readonly Column<RegistrationCode>[] = [
-    { title: "Code", cell: (code) => <strong class="row-name">{code.label ?? "Without a label"}</strong> },
-    { title: "Status", cell: (code) => <Badge words={CODE_STATUS_WORDS[code.status]} /> },
-    {
-      title: "Agent",
-      cell: (code) =>
-        code.agentId === null ? (
-          <span class="muted">{NOTHING}</span>
-        ) : (
-          <a href={pathOf({ page: "agent", id: code.agentId })}>Open</a>
-        ),
-    },
-    {
-      title: "Made",
-      desk: true,
-      cell: (code) => <span class="muted">{formatDateTime(code.createdAt)}</span>,
-    },
-    { title: "Valid until", cell: (code) => <span class="muted">{formatDateTime(code.expiresAt)}</span> },
-    {
-      title: "",
-      numeric: true,
-      cell: (code) =>
-        code.status === "open" && (
-          <Button testId="revoke-code" onPress={() => setRevoking(code)}>
-            Revoke
-          </Button>
-        ),
-    },
-  ];
-  return (
-    <Card
-      title="Registration codes"
-      flush
-      actions={
-        <LinkButton icon="plus" href={pathOf({ page: "agent-register" })} testId="register-agent">
-          Register an agent
-        </LinkButton>
-      }
-    >
-      <Loaded remote={list.remote.value} onRetry={() => void list.reload()}>
-        {(items) =>
-          items.length === 0 ? (
-            <EmptyState icon="agent" title="No codes yet">
-              A code registers one agent, once.
-            </EmptyState>
-          ) : (
-            <DataTable
-              label="Registration codes"
-              testId="registration-codes"
-              columns={columns}
-              items={items}
-            />
-          )
-        }
-      </Loaded>
-      <MoreButton
-        hasMore={list.hasMore.value}
-        busy={list.loadingMore.value}
-        onMore={() => void list.more()}
-      />
-      {revoking !== null && (
-        <ConfirmDialog
-          title="Revoke this code?"
-          confirmText="Revoke code"
-          cancelText="Keep it"
-          confirmTestId="confirm-revoke-code"
-          onConfirm={() => void revoke(revoking.id)}
-          onClose={() => setRevoking(null)}
-        >
-          No agent can be registered with it any more.
-        </ConfirmDialog>
-      )}
-    </Card>
+    <Page title={texts.settings} lead={texts.whatHoldsYourWhole}>
+      <ul class="sections" data-testid="settings-sections">
+        {SECTIONS.filter((section) => administer || section.forAdmins !== true).map((section) => (
+          <li key={section.part}>
+            <a
+              class="section"
+              href={pathOf({ page: "settings-part", part: section.part })}
+              data-testid={`settings-${section.part}`}
+            >
+              <span class="section-icon">
+                <Icon name={section.icon} size={20} />
+              </span>
+              <span class="section-words">
+                <strong>{section.title}</strong>
+                <span class="muted">{section.text}</span>
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </Page>
   );
 }
