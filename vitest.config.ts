@@ -31,8 +31,8 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/{e2e,faults}/**/*.test.ts"],
-          // Each file brings up the whole product, and two cores carry one of it at a time.
-          maxWorkers: 1,
+          // Each file brings up the whole product, and waits for it most of the time: two cores carry two of them.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

@@ -18,6 +18,7 @@ import {
   TENANT,
   type MicrosoftEmulator,
 } from "../../tools/emulators/microsoft.ts";
+import { HOSTILE_TARGETS } from "./hostile-targets.ts";
 import {
   asMachine,
   Browser,
@@ -358,6 +359,59 @@ describe("the whole way", () => {
   });
 });
 
+/** What may be done to a state that is right, so that it is not. */
+const BAD_EDITS: readonly [string, (state: string) => string][] = [
+  ...[0, 1, 7, 21, 41, 42].map((at): [string, (state: string) => string] => [
+    `with its character ${at} changed`,
+    (state) => `${state.slice(0, at)}${state[at] === "A" ? "B" : "A"}${state.slice(at + 1)}`,
+  ]),
+  ...[
+    "\n",
+    "\r\n",
+    "\t",
+    " ",
+    "=",
+    "==",
+    ".",
+    "%",
+    "\u0000",
+    "\u200b",
+    "\u202e",
+    "\ufeff",
+    "é",
+    "#",
+    "&",
+    "/",
+    "\\",
+    "'",
+    '"',
+    ";",
+    "*",
+  ].map((sign): [string, (state: string) => string] => [
+    `with ${JSON.stringify(sign)} behind`,
+    (state) => `${state}${sign}`,
+  ]),
+  ["with a space in front", (state) => ` ${state}`],
+  ["with its first character left out", (state) => state.slice(1)],
+  ["turned around", (state) => state.split("").toReversed().join("")],
+  ["twice", (state) => state + state],
+  ["halved", (state) => state.slice(0, 21)],
+  ["in base64 once more", (state) => Buffer.from(state).toString("base64")],
+  ["encoded once more", (state) => encodeURIComponent(`%${state}`)],
+  ["as JSON", (state) => JSON.stringify({ state })],
+  ["in quotes", (state) => JSON.stringify(state)],
+  ["as a pattern", () => "%"],
+  ["as another pattern", () => "_".repeat(43)],
+  ["of zeros", () => "0".repeat(43)],
+  ["of spaces", () => " ".repeat(43)],
+  ["of signs", () => "-".repeat(43)],
+  ["that is null", () => "null"],
+  ["that is undefined", () => "undefined"],
+  ["that is true", () => "true"],
+  ["of 129 characters", () => "A".repeat(129)],
+  ["in wide letters", (state) => state.replace(/[A-Za-z]/, "Ａ")],
+];
+
 describe("hostile states and callbacks", () => {
   const PAGE = /Azure Storage was not connected/;
 
@@ -455,6 +509,10 @@ describe("hostile states and callbacks", () => {
     ],
     ["an error without a state", () => "error=access_denied"],
     ["a state with a null", (state) => `state=${state}%00&code=abc`],
+    ...BAD_EDITS.map(([what, change]): [string, (state: string) => string] => [
+      `a state ${what}`,
+      (state) => `state=${encodeURIComponent(change(state))}&code=abc`,
+    ]),
   ];
   function flipCase(text: string): string {
     return text === text.toLowerCase() ? text.toUpperCase() : text.toLowerCase();
@@ -511,6 +569,25 @@ describe("hostile states and callbacks", () => {
       await expectRefused(await comeBack(owner, `/api/azure/callback?state=${state}&code=abc`));
     },
   );
+
+  test("[M2] whatever address stands in the callback's query, the browser goes to our own settings", async () => {
+    for (const target of HOSTILE_TARGETS) {
+      const query = new URLSearchParams({
+        state: (await begin()).state,
+        code: "0.abc",
+        error: "access_denied",
+      });
+      for (const name of ["redirect_uri", "next", "return", "RelayState"]) query.set(name, target);
+      expect(outcomeOf(await comeBack(owner, `/api/azure/callback?${query}`)), target).toEqual({
+        azure: "declined",
+      });
+    }
+  });
+
+  test("[M2] there are at least fifty bad states, each another", () => {
+    expect(new Set(badStates.map(([what]) => what)).size).toBe(badStates.length);
+    expect(badStates.length).toBeGreaterThanOrEqual(50);
+  });
 
   test.each(["redirect_uri", "redirect", "next", "return", "url", "RelayState"])(
     "[M2] nothing in the callback's query says where the browser goes: %s",

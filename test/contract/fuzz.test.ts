@@ -2,9 +2,10 @@
  * Every route with inputs made from its own shapes, right and wrong ones: nothing breaks, nothing is told of how things are
  * made inside, and nothing of another organization. Repeatable by the seed; `FUZZ_INPUTS` says how many for each route.
  */
-import { beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { agentRegister, grantRequest } from "../../schema/api.ts";
+import { syncRequest } from "../../schema/protocol.ts";
 import { POLICIES } from "../../worker/auth/policy.ts";
 import { openApiDocument, type JsonSchema } from "../../worker/openapi/document.ts";
 import {
@@ -19,7 +20,7 @@ import {
 
 const INPUTS = Number(process.env["FUZZ_INPUTS"] ?? 30);
 const SEED = Number(process.env["FUZZ_SEED"] ?? 1);
-const AT_ONCE = 6;
+const AT_ONCE = Number(process.env["FUZZ_AT_ONCE"] ?? 6);
 /** These two say that somebody else's service is away or not set up; that is no failure of ours. */
 const OTHERS_FAULT = ["STORAGE_UNREACHABLE", "NOT_CONFIGURED"];
 
@@ -109,6 +110,8 @@ function idsOf(of: Organization): string[] {
     of.agentId,
     of.jobId,
     of.sessionId,
+    of.consentId,
+    of.webhookId,
   ];
 }
 
@@ -202,6 +205,7 @@ function shapesOf(route: string): Shapes {
   const [method = "", path = ""] = route.split(" ");
   if (route === "POST /api/agent/register") return { body: jsonSchema(agentRegister), query: {} };
   if (route === "POST /api/agent/grants") return { body: jsonSchema(grantRequest), query: {} };
+  if (route === "POST /api/agent/sync") return { body: jsonSchema(syncRequest), query: {} };
   if (path === "/sso") return { body: null, query: { token: TEXT } };
   if (path === "/api/live") return { body: null, query: { job: { type: "string", pattern: "^job_" } } };
   if (path.startsWith("/dev/hub"))
@@ -227,6 +231,9 @@ const PREFIXES: Readonly<Record<string, string>> = {
   agents: "agt_",
   jobs: "job_",
   sessions: "ses_",
+  azure: "oas_",
+  webhooks: "whk_",
+  agent: "job_",
 };
 
 function someAddress(dice: Dice, path: string, query: Shapes["query"]): string {
@@ -244,6 +251,16 @@ function someAddress(dice: Dice, path: string, query: Shapes["query"]): string {
   return `${path.replace(":id", id)}${asked.size === 0 ? "" : `?${asked.toString()}`}`;
 }
 
+/** Of all requests, some at once; only told, because the machine has other things to do besides. */
+const times: number[] = [];
+afterAll(() => {
+  times.sort((left, right) => left - right);
+  const at = (share: number) => (times[Math.floor(share * (times.length - 1))] ?? 0).toFixed(0);
+  console.log(
+    `${times.length} requests, ${AT_ONCE} at once: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`,
+  );
+});
+
 async function sendOne(dice: Dice, route: string, { body, query }: Shapes): Promise<string | null> {
   const [method = "", path = ""] = route.split(" ");
   const address = someAddress(dice, path, query);
@@ -259,6 +276,7 @@ async function sendOne(dice: Dice, route: string, { body, query }: Shapes): Prom
     }
   }
   const init = { method, headers, body: text };
+  const startMs = performance.now();
   const response =
     POLICIES[route] === "agent"
       ? await fetch(plane.origin + address, {
@@ -266,11 +284,9 @@ async function sendOne(dice: Dice, route: string, { body, query }: Shapes): Prom
           headers: { ...headers, authorization: `Bearer ${ours.agentKey}` },
         })
       : await browser.fetch(address, init);
-  return faultOf(
-    response.status,
-    await response.text(),
-    `${method} ${address.slice(0, 300)} ${(text ?? "").slice(0, 500)}`,
-  );
+  const answer = await response.text();
+  times.push(performance.now() - startMs);
+  return faultOf(response.status, answer, `${method} ${address.slice(0, 300)} ${(text ?? "").slice(0, 500)}`);
 }
 
 function faultOf(status: number, text: string, sent: string): string | null {

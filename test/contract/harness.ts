@@ -12,7 +12,7 @@ import { createTestHarness } from "wrangler";
 import type { Role } from "../../schema/api.ts";
 import { startMicrosoft, type MicrosoftEmulator } from "../../tools/emulators/microsoft.ts";
 import { QUIET_VARIABLES, ROOT } from "../../tools/environment.ts";
-import { recordingConfig, STATEMENTS_PATH } from "./statements.ts";
+import { recordingConfig, STATEMENTS_PATH, WAKES_PATH, type Wakes } from "./statements.ts";
 import { startAzurite, type Azurite } from "../../tools/stack/azurite.ts";
 
 Object.assign(process.env, QUIET_VARIABLES);
@@ -57,6 +57,8 @@ export interface ControlPlane {
   sweep(atMs?: number): Promise<void>;
   /** All that the Worker has sent to D1 so far; none of a Worker that was built beforehand. */
   statements(): Promise<string[]>;
+  /** What an agent's object has done so far; null of a Worker that was built beforehand. */
+  wakes(agentId: string): Promise<Wakes | null>;
   /** Takes an agent's object out of memory; its sockets stay. */
   hibernate(agentId: string): Promise<void>;
   /** Every line the Worker and its objects have logged. */
@@ -138,6 +140,10 @@ export async function startControlPlane(options: {
     async statements() {
       const answer = await worker.fetch(STATEMENTS_PATH);
       return answer.ok ? ((await answer.json()) as string[]) : [];
+    },
+    async wakes(agentId) {
+      const answer = await worker.fetch(`${WAKES_PATH}?agent=${agentId}`);
+      return answer.ok ? ((await answer.json()) as Wakes) : null;
     },
     fetch: async (path, init) => (await worker.fetch(path, init as never)) as unknown as Response,
     close: () => server.close(),
@@ -280,6 +286,8 @@ export interface Organization {
   readonly jobId: string;
   /** The owner's. */
   readonly sessionId: string;
+  /** To an address that answers nobody; a test that wants an answer makes its own. */
+  readonly webhookId: string;
   /** A sign-in with Microsoft that the owner has begun. */
   readonly consentId: string;
 }
@@ -318,9 +326,16 @@ export async function makeOrganization(): Promise<Organization> {
   const agent = await registerAgent(owner, `agent ${canary}`);
   const job = await makeJob(owner, { projectId: project.id, agentId: agent.agentId, name: `job ${canary}` });
   const consent = await owner.post<{ id: string }>("/api/azure/consents", {});
+  // Port 9, where nothing listens, on this machine: no test reaches the outside.
+  const webhook = await owner.post<{ id: string }>("/api/webhooks", {
+    url: `http://127.0.0.1:9/${canary}`,
+    events: ["project.auth_required"],
+  });
   const sessions = await owner.get<{ items: { id: string }[] }>("/api/sessions");
   await database
-    .prepare("insert into job_failures values (?, ?, 1, 0, ?, 'source_denied', 'denied')")
+    .prepare(
+      "insert into job_failures (org_id, job_id, epoch, number, path, code, message) values (?, ?, 1, 0, ?, 'source_denied', 'denied')",
+    )
     .bind(organization.id, job.id, `failed ${canary}`)
     .run();
   return {
@@ -339,6 +354,7 @@ export async function makeOrganization(): Promise<Organization> {
     jobId: job.id,
     sessionId: sessions.items[0]?.id ?? "",
     consentId: consent.id,
+    webhookId: webhook.id,
   };
 }
 
@@ -473,8 +489,8 @@ export class Line {
     return line;
   }
 
-  send(text: string): void {
-    this.#socket.send(text);
+  send(data: string | Uint8Array<ArrayBuffer>): void {
+    this.#socket.send(data);
   }
 
   close(code?: number): void {

@@ -11,6 +11,7 @@ import {
   type HubTokenAlgorithm,
   type HubTrust,
 } from "../../worker/auth/hub-trust.ts";
+import { HOSTILE_TARGETS } from "./hostile-targets.ts";
 import { Browser, controlPlane, SSO_SECRET, startControlPlane, unique } from "./harness.ts";
 
 type Json = Record<string, unknown>;
@@ -709,20 +710,11 @@ describe("where a sign-in leads", () => {
   test("[S9] nothing that is sent along decides where the browser goes", async () => {
     const { origin } = await controlPlane();
     const names = ["next", "redirect", "redirect_uri", "return", "returnTo", "url", "continue", "target"];
-    const targets = [
-      "https://evil.example",
-      "//evil.example",
-      "/\\evil.example",
-      "\\\\evil.example",
-      "javascript:alert(1)",
-      "https:evil.example",
-      "/%2f%2fevil.example",
-      "https://app.theonemigrate.app@evil.example",
-    ];
-    for (const target of targets) {
+    expect(new Set(HOSTILE_TARGETS).size).toBeGreaterThanOrEqual(60);
+    for (const target of HOSTILE_TARGETS) {
       const query = new URLSearchParams(names.map((one) => [one, target]));
       const browser = new Browser(origin);
-      const begun = await browser.fetch(`/sso/start?${query}`, { headers: { referer: target } });
+      const begun = await browser.fetch(`/sso/start?${query}`, { headers: { referer: encodeURI(target) } });
       expect(begun.headers.get("location"), target).toBe("/dev/hub");
       query.set("token", tokenOf("HS256"));
       const signed = await browser.fetch(`/sso?${query}`);

@@ -451,6 +451,28 @@ describe("live sockets", () => {
     expect(await stillOpenAfter(theirs.closed, 300)).toBe("open");
   });
 
+  test("[I9] ending another session, or all others, closes their sockets at once", async () => {
+    const claims = { tenantId: org.tenantId, tenantName: org.canary, hub_user_id: `hub-${unique()}` };
+    const [here, one, two, three] = [
+      await signIn(claims),
+      await signIn(claims),
+      await signIn(claims),
+      await signIn(claims),
+    ];
+    const [mine, first, second, third] = [here, one, two, three].map((browser) => ({
+      closed: watch(browser, "/api/live"),
+    }));
+    await untilWatching();
+    const { items } = await one.get<{ items: { id: string; current: boolean }[] }>("/api/sessions");
+    await here.post(`/api/sessions/${items.find(({ current }) => current)?.id}/revoke`);
+    expect(await stillOpenAfter(first?.closed ?? Promise.resolve(0), 2_000)).toBe(4401);
+    expect(await stillOpenAfter(second?.closed ?? Promise.resolve(0), 100)).toBe("open");
+    await here.post("/api/sessions/revoke-others");
+    expect(await stillOpenAfter(second?.closed ?? Promise.resolve(0), 2_000)).toBe(4401);
+    expect(await stillOpenAfter(third?.closed ?? Promise.resolve(0), 2_000)).toBe(4401);
+    expect(await stillOpenAfter(mine?.closed ?? Promise.resolve(0), 300)).toBe("open");
+  });
+
   test.each([
     ["the organization", () => "/api/live"],
     ["a job", () => `/api/live?job=${org.jobId}`],

@@ -1,7 +1,7 @@
 /** Lists that are searched and sorted, and what the database does for them. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { controlPlane, makeJob, makeOrganization, registerAgent, type Organization } from "./harness.ts";
-import { withoutIndex } from "./statements.ts";
+import { stepsOf, withoutIndex } from "./statements.ts";
 
 interface Item {
   readonly id: string;
@@ -137,6 +137,24 @@ test("[J25] a statement that reads a table without an index is found out", () =>
   expect(withoutIndex(["select * from jobs where name = ?"])).toHaveLength(1);
   expect(withoutIndex(["select count(*) from jobs"])).toHaveLength(1);
   expect(withoutIndex(["select * from jobs where org_id = ? and id = ?"])).toEqual([]);
+});
+
+test("[J25] a list's index is walked once, and the rows of its page are looked up by their ids", async () => {
+  const { viewer } = org.people;
+  for (const resource of RESOURCES) {
+    for (const sort of ["created", "name", "activity", "status"])
+      await viewer.get(`/api/${resource}?sort=${sort}&search=nowhere`);
+  }
+  const statements = await (await controlPlane()).statements();
+  const searches = statements.filter(
+    (text) => text.includes("sort_key") && text.includes("instr(t.name_key"),
+  );
+  expect(searches.length).toBeGreaterThanOrEqual(16);
+  for (const text of searches) {
+    const [table = ""] = /(?<= from ")\w+/.exec(text) ?? [];
+    const outer = stepsOf(text).filter((step) => step.startsWith(`SEARCH ${table} `));
+    expect([text, outer]).toEqual([text, [expect.stringContaining("(org_id=? AND id=?)")]]);
+  }
 });
 
 test("[J25] every list, in every order, and the first page's counts are answered by an index", async () => {

@@ -694,6 +694,15 @@ describe("what is written", () => {
     expect(await jobRow(jobId)).toEqual(before);
   });
 
+  test("[C9] an agent that had ended a job before it heard of its cancellation need not hear of it any more", async () => {
+    const { agent, jobId } = await running();
+    await owner.post(`/api/jobs/${jobId}/cancel`);
+    expect(await jobRow(jobId)).toMatchObject({ status: "cancelled", applied_rev: 1, desired_rev: 2 });
+    agent.say(result(jobId, 2, "completed"));
+    await agent.hear("ack", ({ eventSeq }) => eventSeq === 2);
+    expect(await jobRow(jobId)).toMatchObject({ status: "cancelled", applied_rev: 2, desired_rev: 2 });
+  });
+
   test("[C9] what is said of an epoch that is over changes nothing in the new one", async () => {
     const { agent, jobId } = await running();
     agent.say(result(jobId, 2, "failed"));

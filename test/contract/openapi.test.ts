@@ -113,9 +113,11 @@ describe("truth", () => {
     "/api/members",
     "/api/audit",
     "/api/overview",
+    "/api/notifications",
     ...Object.keys(idOf).flatMap((name) => [`/api/${name}`, `/api/${name}/:id`]),
     "/api/storage-connections/:id/containers",
     "/api/jobs/:id/failures",
+    "/api/jobs/:id/log",
   ].map((path) => `GET ${path}`);
 
   for (const route of [...READS, ...Object.keys(BODIES)]) {

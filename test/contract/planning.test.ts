@@ -12,6 +12,7 @@ import {
   type ControlPlane,
   type Organization,
 } from "./harness.ts";
+import { Machine } from "./machine.ts";
 
 interface Shown {
   readonly id: string;
@@ -46,6 +47,15 @@ const heldOf = async (agentId: string, jobId: string) =>
         JSON.parse((row as { message: string }).message) as { jobId: string; epoch: number; state: string },
     )
     .find((held) => held.jobId === jobId);
+
+async function rowOf(id: string): Promise<{ held_until: number | null }> {
+  const row = await plane.database
+    .prepare("select held_until from jobs where id = ?")
+    .bind(id)
+    .first<{ held_until: number | null }>();
+  if (row === null) throw new Error("There is no such job");
+  return row;
+}
 
 async function run(sql: string, ...values: unknown[]): Promise<void> {
   await plane.database
@@ -111,6 +121,66 @@ describe("another agent", () => {
       ]);
       expect([moved.status === 200, given.status === 200].filter(Boolean)).toHaveLength(1);
     }
+  });
+
+  test("[J26] the new agent hears of a moved job when the old one has confirmed to have stopped, and gets no grant before", async () => {
+    const [one, two] = [new Machine(""), await registerAgent(owner, "two")];
+    const old = await registerAgent(owner, "one");
+    one.key = old.key;
+    await one.connect();
+    const { id } = await newJob({ agentId: old.agentId });
+    await one.hear("desired");
+    await owner.patch(`/api/jobs/${id}`, { agentId: two.agentId });
+    await one.hear("desired");
+    expect(await heldOf(two.agentId, id)).toBeUndefined();
+    expect((await grant(two.key, id, 2)).status).toBe(409);
+    const { held_until: untilMs } = await rowOf(id);
+    expect(untilMs).toBeGreaterThan(Date.now() + 100_000);
+    expect(untilMs).toBeLessThan(Date.now() + 140_000);
+    one.say({ type: "applied", jobId: id, epoch: 1, rev: 2, result: "ok" });
+    await expect
+      .poll(() => heldOf(two.agentId, id), { timeout: 10_000 })
+      .toMatchObject({ epoch: 2, state: "run" });
+    expect((await grant(two.key, id, 2)).status).toBe(200);
+    one.line?.close(1000);
+  });
+
+  test("[J26] of an old agent that never answers the lease runs out, and the sweep tells the new one", async () => {
+    const [one, two] = [new Machine(""), await registerAgent(owner, "two")];
+    const old = await registerAgent(owner, "one");
+    one.key = old.key;
+    await one.connect();
+    const { id } = await newJob({ agentId: old.agentId });
+    await one.hear("desired");
+    await owner.patch(`/api/jobs/${id}`, { agentId: two.agentId });
+    // What a person wants of it meanwhile waits as well.
+    await owner.post(`/api/jobs/${id}/pause`);
+    await owner.post(`/api/jobs/${id}/resume`);
+    await plane.sweep(Date.now() + 30_000);
+    expect(await heldOf(two.agentId, id)).toBeUndefined();
+    await plane.sweep(Date.now() + 150_000);
+    expect(await heldOf(two.agentId, id)).toMatchObject({ epoch: 2, state: "run" });
+    // By the clock of this test it is not over.
+    expect((await grant(two.key, id, 2)).status).toBe(409);
+    await run("update jobs set held_until = ? where id = ?", Date.now() - 1, id);
+    expect((await grant(two.key, id, 2)).status).toBe(200);
+    one.line?.close(1000);
+  });
+
+  test("[J26] moved on before that, a job waits for the first agent all the same", async () => {
+    const [one, two] = [new Machine(""), await registerAgent(owner, "two")];
+    const [old, three] = [await registerAgent(owner, "one"), await registerAgent(owner, "three")];
+    one.key = old.key;
+    await one.connect();
+    const { id } = await newJob({ agentId: old.agentId });
+    await one.hear("desired");
+    await owner.patch(`/api/jobs/${id}`, { agentId: two.agentId });
+    const { held_until: firstMs } = await rowOf(id);
+    await owner.patch(`/api/jobs/${id}`, { agentId: three.agentId });
+    expect((await rowOf(id)).held_until).toBe(firstMs);
+    expect(await heldOf(three.agentId, id)).toBeUndefined();
+    expect((await grant(three.key, id, 3)).status).toBe(409);
+    one.line?.close(1000);
   });
 
   test("[J20] what the old agent still says of the job is not heard", async () => {

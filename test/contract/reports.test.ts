@@ -199,7 +199,7 @@ describe("the report of a job", () => {
     ] as const;
     for (const [number, [path, code, message]] of failed.entries()) {
       await run(
-        "insert into job_failures values (?, ?, 1, ?, ?, ?, ?)",
+        "insert into job_failures (org_id, job_id, epoch, number, path, code, message) values (?, ?, 1, ?, ?, ?, ?)",
         org.orgId,
         id,
         number,
@@ -208,7 +208,7 @@ describe("the report of a job", () => {
         message,
       );
       await run(
-        "insert into job_failures values (?, ?, 9, ?, 'other run', ?, '')",
+        "insert into job_failures (org_id, job_id, epoch, number, path, code, message) values (?, ?, 9, ?, 'other run', ?, '')",
         org.orgId,
         id,
         number,

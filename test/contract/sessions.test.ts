@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Page } from "../../schema/api.ts";
 import { memberPage, sessionPage, type Member, type SessionEntry } from "../../schema/sessions.ts";
+import { ID_RANDOM_BYTES, newId } from "../../schema/ids.ts";
 import { Browser, controlPlane, hubToken, signIn, unique, type ControlPlane } from "./harness.ts";
+import { beyondOrganization, withoutIndex } from "./statements.ts";
 
 const HOUR_MS = 3_600_000;
 let plane: ControlPlane;
@@ -141,6 +143,93 @@ describe("revoking", () => {
       expect((await browser.json("POST", `/api/sessions/${path}`, undefined, headers)).status).toBe(403);
     }
     expect(await isAlive(browser)).toBe(true);
+  });
+});
+
+describe("what is over", () => {
+  const DAY_MS = 24 * HOUR_MS;
+  /** A time at which the sweep looks at sessions. */
+  const hourly = () => Math.floor(Date.now() / HOUR_MS) * HOUR_MS + 45 * 60_000;
+  const rowsOf = async (userId: string) => {
+    const asked = plane.database.prepare(
+      "select id, last_seen_at as seen from sessions where user_id = ? order by id",
+    );
+    return (await asked.bind(userId).all<{ id: string; seen: number }>()).results;
+  };
+
+  /** Signs in once for each, and lets that have been as long ago. */
+  async function signedIn(...days: readonly number[]) {
+    const olivia = person("owner");
+    const browsers: Browser[] = [];
+    for (const _ of days) browsers.push(await olivia.signIn());
+    const ids = await Promise.all(browsers.map(currentOf));
+    const aged: string[] = [];
+    for (const [index, ago] of days.entries()) {
+      const beganMs = Date.now() - ago * DAY_MS;
+      const id = newId("session", beganMs, crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
+      await plane.database
+        .prepare("update sessions set id = ?, created_at = ?, last_seen_at = ?, expires_at = ? where id = ?")
+        .bind(id, beganMs, beganMs + HOUR_MS, beganMs + DAY_MS, ids[index])
+        .run();
+      aged.push(id);
+    }
+    const user = await plane.database
+      .prepare("select user_id as id, org_id as org from sessions where id = ?")
+      .bind(aged[0])
+      .first<{ id: string; org: string }>();
+    return { browsers, ids: aged, userId: user?.id ?? "", orgId: user?.org ?? "" };
+  }
+
+  test("[V14] sessions that have lapsed are thrown away by the sweep, and no other", async () => {
+    const { browsers, ids, userId } = await signedIn(40, 2, 1.01, 0.3, 0.01);
+    await plane.sweep(hourly() - 60_000);
+    expect((await rowsOf(userId)).map(({ id }) => id)).toEqual(ids);
+    await plane.sweep(hourly());
+    expect((await rowsOf(userId)).map(({ id }) => id)).toEqual(ids.slice(3));
+    expect(await Promise.all(browsers.slice(3).map(isAlive))).toEqual([true, true]);
+  });
+
+  test("[V14] when somebody was there last is known for good", async () => {
+    const { ids, userId } = await signedIn(40, 30, 20);
+    // Was begun first, and used for longer.
+    const seen = Date.now() - 19 * DAY_MS;
+    await plane.database
+      .prepare("update sessions set last_seen_at = ? where id = ?")
+      .bind(seen, ids[1])
+      .run();
+    for (let hour = 0; hour < 2; hour++) await plane.sweep(hourly());
+    const left = await rowsOf(userId);
+    expect(left.map(({ id }) => id)).toEqual(ids.slice(1));
+    expect(Math.max(...left.map((row) => row.seen))).toBe(seen);
+  });
+
+  test("[V14] one that a sign-in with Microsoft still names stays, and holds up no other", async () => {
+    const { ids, userId, orgId } = await signedIn(3, 2, 1.5, 0.01);
+    const named = newId("oauthState", Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
+    await plane.database
+      .prepare(
+        "insert into oauth_states (org_id, id, state_hash, session_id, sealed_verifier, created_at, expires_at) values (?, ?, ?, ?, 'x', 0, 0)",
+      )
+      .bind(orgId, named, unique(), ids[1])
+      .run();
+    await plane.sweep(hourly());
+    expect((await rowsOf(userId)).map(({ id }) => id)).toEqual([ids[1], ids[3]]);
+    await plane.database
+      .prepare("update oauth_states set id = ? where id = ?")
+      .bind(`oas_${"0".repeat(26)}`, named)
+      .run();
+    for (let hour = 0; hour < 2; hour++) await plane.sweep(hourly());
+    expect((await rowsOf(userId)).map(({ id }) => id)).toEqual([ids[3]]);
+  });
+
+  test("[J25] what the sweep drops it finds by an index, organization by organization", async () => {
+    await plane.sweep(hourly());
+    const statements = (await plane.statements()).filter((text) =>
+      /^delete from (sessions|oauth_states)/.test(text),
+    );
+    expect(statements).toHaveLength(2);
+    expect(withoutIndex(statements)).toEqual([]);
+    expect(beyondOrganization(statements)).toEqual([]);
   });
 });
 

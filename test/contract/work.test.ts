@@ -867,7 +867,7 @@ describe("steering", () => {
     const failures = () => owner.get<{ items: unknown[] }>(`/api/jobs/${id}/failures`);
     const id = await newJob();
     await run(
-      "insert into job_failures values (?, ?, 1, 0, 'a.txt', 'source_denied', 'denied')",
+      "insert into job_failures (org_id, job_id, epoch, number, path, code, message) values (?, ?, 1, 0, 'a.txt', 'source_denied', 'denied')",
       org.orgId,
       id,
     );
@@ -1129,7 +1129,7 @@ describe("revoking", () => {
     const { agentId } = await registerAgent(owner, "cut short");
     const half = agentId.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
     await run(
-      "insert into agents select org_id, ?, name, host, os, arch, version, label, client_id, status, last_seen_at, free_disk_bytes, allowed_roots, created_at, revoked_at from agents where id = ?",
+      "insert into agents (org_id, id, name, host, os, arch, version, status, created_at) select org_id, ?, name, host, os, arch, version, status, created_at from agents where id = ?",
       half,
       agentId,
     );
@@ -1187,6 +1187,56 @@ describe("answers", () => {
   });
 });
 
+describe("deleting a storage connection", () => {
+  test("[C20] one that a project uses stays, and the project is named", async () => {
+    const answer = await owner.json("DELETE", `/api/storage-connections/${org.connectionId}`);
+    expect(answer).toMatchObject({
+      status: 409,
+      body: { error: expect.stringContaining(`the project "project ${org.canary}"`), code: "CONFLICT" },
+    });
+    await owner.get(`/api/storage-connections/${org.connectionId}`);
+  });
+
+  test("[C20] one that none uses goes, with its secret and what was begun with it", async () => {
+    const { id } = await makeConnection(owner, "unused");
+    const consent = await owner.post<{ id: string }>("/api/azure/consents", {});
+    await run("update oauth_states set connection_id = ? where id = ?", id, consent.id);
+    expect((await owner.json("DELETE", `/api/storage-connections/${id}`)).status).toBe(204);
+    expect((await owner.json("GET", `/api/storage-connections/${id}`)).status).toBe(404);
+    const left = await plane.database
+      .prepare(
+        "select (select count(*) from storage_connections where id = ?1) + (select count(*) from oauth_states where connection_id = ?1) as rows",
+      )
+      .bind(id)
+      .first<{ rows: number }>();
+    expect(left?.rows).toBe(0);
+    const { items } = await owner.get<{ items: { action: string; targetId: string }[] }>(
+      "/api/audit?limit=3",
+    );
+    expect(items.map(({ action }) => action)).toContain("storage.deleted");
+  });
+
+  test("[C20] deleting it and making a project with it at the same moment leaves no project without", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { id } = await makeConnection(owner, "raced");
+      const [made, deleted] = await Promise.all([
+        owner.json("POST", "/api/projects", {
+          clientId: org.clientId,
+          type: "file_migration",
+          name: "raced",
+          storage: { connectionId: id, container: org.container },
+        }),
+        owner.json("DELETE", `/api/storage-connections/${id}`),
+      ]);
+      expect(
+        [made.status === 201, deleted.status === 204].filter(Boolean).length,
+        `${made.status} ${deleted.status}`,
+      ).toBe(1);
+      expect(made.status).toBeLessThan(500);
+    }
+  });
+});
+
 describe("lists", () => {
   const LISTS: Readonly<Record<string, () => Promise<{ id: string }>>> = {
     "/api/clients": () => owner.post("/api/clients", { name: "Acme" }),
@@ -1195,6 +1245,7 @@ describe("lists", () => {
     "/api/registration-codes": () => owner.post("/api/registration-codes", {}),
     "/api/api-keys": () => owner.post("/api/api-keys", { name: "listed", role: "viewer" }),
     "/api/storage-connections": () => makeConnection(owner, "listed"),
+    "/api/webhooks": () => owner.post("/api/webhooks", { url: `http://127.0.0.1:9/${unique()}` }),
     "/api/agents": async () => ({ id: (await registerAgent(owner, "listed")).agentId }),
   };
 
@@ -1210,6 +1261,8 @@ describe("lists", () => {
       "GET /api/live",
       // Their rows come from signing in, and are walked in their own tests.
       "GET /api/members",
+      // Bounded, and without pages.
+      "GET /api/notifications",
       "GET /api/overview",
       "GET /api/session",
       "GET /api/sessions",
@@ -1243,7 +1296,7 @@ describe("lists", () => {
     const id = await newJob();
     for (let number = 0; number < 7; number++) {
       await run(
-        "insert into job_failures values (?, ?, 1, ?, ?, 'source_denied', 'denied')",
+        "insert into job_failures (org_id, job_id, epoch, number, path, code, message) values (?, ?, 1, ?, ?, 'source_denied', 'denied')",
         org.orgId,
         id,
         number,

@@ -87,6 +87,31 @@ export function makePlainTree(
   return { root, expected, bytes: sizes.reduce((sum, size) => sum + size, 0) };
 }
 
+/** Empty files, small ones, some of several blocks of 1 MiB, and the odd names: other content for each seed. */
+export function makeMixedTree(
+  root: string,
+  options: { readonly seed: number; readonly smallFiles: number; readonly largeFiles: number },
+): Pick<SourceTree, "root" | "expected" | "bytes"> {
+  const expected = new Map<string, string>();
+  // The generator wants a state that is not nought.
+  const random = seededBytes(options.seed * 2_654_435_761 || 1);
+  let bytes = 0;
+  const put = (path: string, sizeBytes: number) => {
+    const content = random(sizeBytes);
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), content);
+    expected.set(path, sha256(content));
+    bytes += sizeBytes;
+  };
+  const sizeOf = (max: number) => new DataView(random(4).buffer).getUint32(0) % max;
+  for (const name of ODD_NAMES) put(`odd names/${name}`, sizeOf(300));
+  for (let index = 0; index < 4; index++) put(`empty/${index}`, 0);
+  for (let index = 0; index < options.smallFiles; index++) put(`small/${index % 5}/${index}`, sizeOf(60_000));
+  for (let index = 0; index < options.largeFiles; index++)
+    put(`large 🚚 #${index % 2}/100% ${index}.bin`, 1_500_000 + sizeOf(6_000_000));
+  return { root, expected, bytes };
+}
+
 /** Digests of all regular files below a folder as they are now; what a test changed by accident shows. */
 export function digestFolder(root: string): Map<string, string> {
   const digests = new Map<string, string>();

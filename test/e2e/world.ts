@@ -39,6 +39,8 @@ export class World {
   readonly devSecret: string;
   readonly api: ApiClient;
   controlPlane: ControlPlane;
+  /** Leaves everything on the disk, for somebody to look into. */
+  keepFolder = false;
   readonly #startControlPlane: () => Promise<ControlPlane>;
   readonly #stops: (() => Promise<void>)[] = [];
 
@@ -57,7 +59,10 @@ export class World {
     this.api = new ApiClient(controlPlane.url);
   }
 
-  static async start(): Promise<World> {
+  /** `variablesOf`: more for the Worker, once it is known where the storage emulator is. */
+  static async start(
+    variablesOf: (blobEndpoint: string) => Promise<Readonly<Record<string, string>>> = async () => ({}),
+  ): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), "migrate-e2e-"));
     const azurite = await startAzurite({ dataDir: join(folder, "azurite") });
     const secret = () => randomBytes(32).toString("hex");
@@ -67,6 +72,7 @@ export class World {
       CODE_PEPPER: secret(),
       SECRETS_KEYS: `k1:${randomBytes(32).toString("base64")}`,
       DEV_HUB_SECRET: devSecret,
+      ...(await variablesOf(azurite.blobEndpoint)),
     };
     const port = await findPort(0);
     const startPlane = () => startControlPlane({ dataDir: join(folder, "control-plane"), port, secrets });
@@ -83,7 +89,7 @@ export class World {
   async stop(): Promise<void> {
     for (const stop of this.#stops.toReversed()) await stop();
     await this.controlPlane.stop();
-    rmSync(this.folder, { recursive: true, force: true });
+    if (!this.keepFolder) rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** Kills workerd without warning and starts it again on the same state and port. */
@@ -106,12 +112,13 @@ export class World {
     return (await this.api.post<RegistrationCodeMade>("/api/registration-codes", {})).code;
   }
 
-  /** Registers an agent and waits until it is online. */
+  /** Registers an agent and waits until it is online. `url`: of somebody who stands before the control plane. */
   async registerAgent(
     name: string,
     executable: string | null = null,
+    url = this.controlPlane.url,
   ): Promise<{ agent: AgentProcess; agentId: string }> {
-    const words = ["--register", await this.newCode(), "--url", this.controlPlane.url, "--name", name];
+    const words = ["--register", await this.newCode(), "--url", url, "--name", name];
     const agent = this.runAgent(name, words, executable);
     const online = await waitFor(
       `Agent ${name}`,
@@ -184,10 +191,10 @@ export class World {
   }
 
   /** What the storage really holds: name → SHA-256 of the downloaded bytes. By Azure's own library, not by our code. */
-  async downloadAll(container: string): Promise<Map<string, string>> {
+  async downloadAll(container: string, prefix = ""): Promise<Map<string, string>> {
     const client = this.container(container);
     const digests = new Map<string, string>();
-    for await (const { name } of client.listBlobsFlat()) {
+    for await (const { name } of client.listBlobsFlat({ prefix })) {
       digests.set(name, sha256(await client.getBlobClient(name).downloadToBuffer()));
     }
     return digests;

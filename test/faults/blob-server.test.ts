@@ -201,6 +201,23 @@ test("[Q21] a connection is reset before the body, after it, before the answer, 
   }
 });
 
+test("[Q21] a connection is reset at any byte of the body, which stores nothing, or of the answer", async () => {
+  for (const share of [0, 0.2, 0.49, 0.5, 0.75, 0.99]) {
+    arm({ kind: "reset_within", share });
+    await expect(put(`within/${share}`), String(share)).rejects.toThrow(/ECONNRESET|hang up|aborted|Parse/);
+    expect(await exists(`within/${share}`), String(share)).toBe(share >= 0.5);
+    const seen = server.seen.find(({ path }) => path === `within/${share}`);
+    expect(seen).toMatchObject({ status: null, emulatorStatus: share < 0.5 ? null : 201 });
+  }
+});
+
+test("[Q21] an answer in small slices is the same answer", async () => {
+  await put("sliced");
+  const armed = server.arm({ match: { operation: "get" }, fault: { kind: "sliced", sliceBytes: 40 } });
+  expect((await ask("GET", "/sliced")).body).toEqual(BODY);
+  expect(armed.hits).toBe(1);
+});
+
 test("[Q21] a body that nobody reads stays with the client", async () => {
   arm({ kind: "stall", at: "before_body" });
   const { hostname, port, pathname } = new URL(base);
@@ -222,6 +239,14 @@ test("[Q21] a stalled connection is silent until the client gives up", async () 
   }
   expect(await exists("stall/after_body")).toBe(false);
   expect(await exists("stall/before_answer")).toBe(true);
+});
+
+test("[Q21] what stalls is cut off when there are to be no more faults", async () => {
+  arm({ kind: "stall", at: "after_body" });
+  const stalled = expect(put("stall/calmed")).rejects.toThrow(/ECONNRESET|hang up/);
+  await expect.poll(() => server.seen[0]?.bodyBytes).toBe(BODY.length);
+  server.calm();
+  await stalled;
 });
 
 test("[Q21] a truncated answer announces more than comes", async () => {

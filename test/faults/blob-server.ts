@@ -32,6 +32,8 @@ export type Point = "before_body" | "after_body" | "before_answer" | "in_answer"
 export type Fault =
   /** The connection is reset. At `before_answer` it is the lost answer: done, and nobody knows. */
   | { readonly kind: "reset"; readonly at: Point }
+  /** The connection is reset within the body (below a half) or within the answer, at that share of both. */
+  | { readonly kind: "reset_within"; readonly share: number }
   /** From there on not a byte, until the client gives up. */
   | { readonly kind: "stall"; readonly at: Point }
   /** The service says no, without having done anything. */
@@ -48,6 +50,8 @@ export type Fault =
   /** The answer says how long it is, and the connection ends in the middle of it. */
   | { readonly kind: "truncate" }
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
+  /** The answer comes in pieces of so many bytes. */
+  | { readonly kind: "sliced"; readonly sliceBytes: number }
   | { readonly kind: "latency"; readonly delayMs: number }
   /** One bit of the body changes on its way. With the checksums removed the emulator stores it so. */
   | { readonly kind: "corrupt_upload"; readonly checksums: "kept" | "removed" }
@@ -161,6 +165,7 @@ export class BlobServer {
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true });
   readonly #sockets = new Set<Socket>();
+  readonly #stalling = new Set<Socket>();
   readonly #armed: Armed[] = [];
   #storm: Required<Storm> | null = null;
   /** How often a request was made, and with how many faults in a row by now. */
@@ -204,10 +209,11 @@ export class BlobServer {
     this.#tries.clear();
   }
 
-  /** No more faults. */
+  /** No more faults; what stalls is cut off. */
   calm(): void {
     this.#armed.length = 0;
     this.#storm = null;
+    for (const socket of this.#stalling) socket.resetAndDestroy();
   }
 
   /** How often the emulator accepted each write, by `name` of a whole blob or `name blockId`, repeats included. */
@@ -252,6 +258,7 @@ export class BlobServer {
       if (!(error instanceof Cut)) throw error;
     } finally {
       this.#sockets.delete(socket);
+      this.#stalling.delete(socket);
     }
   }
 
@@ -262,12 +269,15 @@ export class BlobServer {
     const exchange: Exchange = { head, url, seen, fault, socket };
     seen.fault = fault?.kind ?? null;
     if (fault?.kind === "latency") await wait(fault.delayMs);
+    if (fault?.kind === "stall") this.#stalling.add(socket);
     await cutAt("before_body", exchange);
     if (head.headers.get("expect") === "100-continue") socket.write("HTTP/1.1 100 Continue\r\n\r\n");
-    const body = await reader.body(
-      Number(head.headers.get("content-length") ?? 0),
-      fault?.kind === "slow" ? fault.bytesPerSecond : null,
-    );
+    const length = Number(head.headers.get("content-length") ?? 0);
+    if (fault?.kind === "reset_within" && length > 0 && fault.share < 0.5) {
+      await reader.body(Math.floor(length * 2 * fault.share), null);
+      reset(exchange);
+    }
+    const body = await reader.body(length, fault?.kind === "slow" ? fault.bytesPerSecond : null);
     seen.bodyBytes = body.length;
     await cutAt("after_body", exchange);
     const answer = this.#answerInstead(exchange, body) ?? (await this.#forward(exchange, body));
@@ -352,8 +362,10 @@ export class BlobServer {
       case "refuse":
       case "expired_sas":
       case "portal":
+      case "reset_within":
       case "truncate":
       case "slow":
+      case "sliced":
       case "latency":
       case "clock_skew":
         return true;
@@ -440,9 +452,14 @@ async function cutAt(
   { fault, seen, socket }: Pick<Exchange, "fault" | "seen" | "socket">,
 ): Promise<void> {
   if ((fault?.kind !== "reset" && fault?.kind !== "stall") || fault.at !== point) return;
-  if (fault.kind === "reset") socket.resetAndDestroy();
-  else await new Promise<void>((left) => (socket.destroyed ? left() : socket.once("close", () => left())));
+  if (fault.kind === "reset") reset({ seen, socket });
+  await new Promise<void>((left) => (socket.destroyed ? left() : socket.once("close", () => left())));
   throw new Cut(`${seen.method} was cut: ${fault.kind} ${point}`);
+}
+
+function reset({ seen, socket }: Pick<Exchange, "seen" | "socket">): never {
+  socket.resetAndDestroy();
+  throw new Cut(`${seen.method} was reset`);
 }
 
 async function send(answer: Answer, exchange: Exchange): Promise<void> {
@@ -464,11 +481,26 @@ async function send(answer: Answer, exchange: Exchange): Promise<void> {
     socket.end();
     throw new Cut("The answer was truncated");
   }
+  if (fault?.kind === "reset_within") {
+    const share = exchange.seen.bodyBytes > 0 ? 2 * fault.share - 1 : fault.share;
+    await write(socket, bytes.subarray(0, Math.floor(bytes.length * share)));
+    reset(exchange);
+  }
+  if (fault?.kind === "sliced") return await writeSliced(socket, bytes, fault.sliceBytes, 0);
   if (fault?.kind !== "slow") return await write(socket, bytes);
   const sliceBytes = Math.max(1, Math.floor(fault.bytesPerSecond / SLICES_PER_SECOND));
+  await writeSliced(socket, bytes, sliceBytes, 1_000 / SLICES_PER_SECOND);
+}
+
+async function writeSliced(
+  socket: Socket,
+  bytes: Buffer,
+  sliceBytes: number,
+  pauseMs: number,
+): Promise<void> {
   for (let at = 0; at < bytes.length; at += sliceBytes) {
     await write(socket, bytes.subarray(at, at + sliceBytes));
-    await wait(1_000 / SLICES_PER_SECOND);
+    await wait(pauseMs);
   }
 }
 

@@ -1,0 +1,216 @@
+/**
+ * The customer's machine: a disk that survives, and on it the production agent: session, runner, engine, journal and state.
+ * It may be killed in any moment: nothing of it is heard any more, what it had not committed is gone, and a request that had
+ * left may still arrive.
+ */
+import { createHash } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
+import { crc32 } from "node:zlib";
+import type { Call, Hook, MemoryDestination, MemorySource } from "../../agent/connectors/memory.ts";
+import { AccountGates } from "../../agent/engine/gate.ts";
+import { MemoryBudget } from "../../agent/engine/memory-budget.ts";
+import { startRun } from "../../agent/engine/run.ts";
+import { Throttle } from "../../agent/engine/throttle.ts";
+import { memoryDigests } from "../../agent/engine/world.ts";
+import { type Clock, type Database, DiskError, type Platform, type SqlRow } from "../../agent/platform.ts";
+import { Lease } from "../../agent/lease.ts";
+import { Runner, RUNS_MAX } from "../../agent/runner.ts";
+import { holdSession } from "../../agent/session.ts";
+import { AgentState } from "../../agent/state.ts";
+import { virtualPlatform } from "../../agent/virtual.ts";
+import type { JobConfig } from "../../schema/job.ts";
+import type { Chance, SimulatedClock } from "./clock.ts";
+import type { Network } from "./network.ts";
+
+/** A request that had left when the program was killed arrives all the same, so often. */
+const ARRIVES_ANYWAY = 0.5;
+
+export interface MachineWorld {
+  readonly clock: SimulatedClock;
+  readonly chance: Chance;
+  readonly network: Network;
+  readonly agentId: string;
+  readonly keyHash: string;
+  readonly ends: (config: JobConfig) => { source: MemorySource; destination: MemoryDestination };
+  /** What befalls a request to the storage: waits, or throws. */
+  readonly befall: (call: Call, signal: AbortSignal) => Promise<void>;
+  /** What no part of the product may ever do. */
+  readonly onDefect: (what: string) => void;
+}
+
+interface Life {
+  isOver: boolean;
+  readonly stop: AbortController;
+}
+
+export class Machine {
+  readonly #world: MachineWorld;
+  readonly #databases = new Map<string, DatabaseSync>();
+  readonly manifests = new Map<string, Uint8Array>();
+  #life: Life | null = null;
+  starts = 0;
+
+  constructor(world: MachineWorld) {
+    this.#world = world;
+  }
+
+  get isRunning(): boolean {
+    return this.#life !== null;
+  }
+
+  start(): void {
+    if (this.#life !== null) return;
+    const life: Life = { isOver: false, stop: new AbortController() };
+    this.#life = life;
+    this.starts++;
+    const { clock, agentId, network, keyHash, ends } = this.#world;
+    const platform = this.#platform(life);
+    const state = new AgentState(platform.openDatabase("agent.db", { exclusive: true }));
+    state.claim(agentId);
+    const lease = new Lease(platform.clock);
+    const runner = new Runner({
+      platform,
+      lease,
+      state,
+      startRun,
+      refusal: () => null,
+      mayRemove: () => false,
+      connect: ({ config }) => {
+        const { source, destination } = ends(config);
+        source.hook = this.#hookOf(life);
+        destination.hook = this.#hookOf(life);
+        return { source, destination };
+      },
+      shared: {
+        throttle: new Throttle(platform.clock),
+        gates: new AccountGates(platform.clock, platform.random),
+        memory: new MemoryBudget(RUNS_MAX),
+      },
+      folders: { journals: "jobs", manifests: "manifests" },
+    });
+    runner.start();
+    const session = holdSession({
+      platform: {
+        ...platform,
+        connect: (_, { signal }) => network.connect(keyHash, () => !life.isOver, signal),
+      },
+      config: { url: "https://sim.example", key: "key" },
+      identity: {
+        get generation() {
+          return state.generation;
+        },
+        storeGeneration: (generation) => state.storeGeneration(generation),
+        storeKey: () => false,
+      },
+      agentId,
+      work: runner,
+      lease,
+      machine: { agentVersion: "0.1.0", host: "fs01", os: "linux", arch: "x86_64" },
+      signal: life.stop.signal,
+    });
+    session.then(
+      (end) => !life.isOver && this.#world.onDefect(`the session ended: ${end.kind}`),
+      (error: unknown) =>
+        !life.isOver && this.#world.onDefect(`the session broke at ${clock.now()}: ${String(error)}`),
+    );
+  }
+
+  kill(): void {
+    if (this.#life === null) return;
+    this.#life.isOver = true;
+    this.#life = null;
+    this.#world.network.reset();
+  }
+
+  #hookOf(life: Life): Hook {
+    return async (call, signal) => {
+      if (life.isOver) await never();
+      if (call.when === "before") {
+        await this.#world.befall(call, signal);
+        if (life.isOver && !this.#world.chance.of(ARRIVES_ANYWAY)) await never();
+      } else {
+        if (life.isOver) await never();
+        await this.#world.befall(call, signal);
+        if (life.isOver) await never();
+      }
+    };
+  }
+
+  #platform(life: Life): Platform {
+    const { clock, chance } = this.#world;
+    const lifeClock: Clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      sleep: async (ms, signal) => {
+        await clock.sleep(ms, signal);
+        if (life.isOver) await never();
+      },
+    };
+    const platform = virtualPlatform({
+      clock: lifeClock,
+      random: chance,
+      hash: (algorithm) => {
+        const hash = createHash(algorithm);
+        return { update: (bytes) => void hash.update(bytes), digest: () => new Uint8Array(hash.digest()) };
+      },
+      checksum: (text) => crc32(text),
+      prepareDigests: () => {},
+      digests: memoryDigests,
+      openDatabase: (path) => this.#open(path, life),
+      removeDatabase: (path) => {
+        if (!life.isOver) this.#databases.delete(path);
+      },
+    });
+    const readFolder = (folder: string) =>
+      [...this.#databases.keys()]
+        .filter((path) => path.startsWith(`${folder}/`))
+        .map((path) => ({ name: path.slice(folder.length + 1), kind: "file" }) as const);
+    return {
+      ...platform,
+      disk: { ...platform.disk, readFolder, create: (path) => this.#create(path, life) },
+    };
+  }
+
+  #create(path: string, life: Life) {
+    if (!life.isOver) this.manifests.set(path, new Uint8Array());
+    return {
+      write: (bytes: Uint8Array) => {
+        const before = this.manifests.get(path) ?? new Uint8Array();
+        if (!life.isOver) this.manifests.set(path, Uint8Array.from([...before, ...bytes]));
+      },
+      finish: () => {},
+    };
+  }
+
+  #open(path: string, life: Life): Database {
+    const database = this.#databases.get(path) ?? new DatabaseSync(":memory:");
+    this.#databases.set(path, database);
+    // What a crash left in the middle is gone.
+    if (database.isTransaction) database.exec("ROLLBACK");
+    const mustLive = () => {
+      if (life.isOver) throw new DiskError("other", "This life is over");
+    };
+    return {
+      execute: (sql) => {
+        mustLive();
+        database.exec(sql);
+      },
+      prepare: (sql) => {
+        const statement = database.prepare(sql);
+        return {
+          run: (...parameters) => {
+            mustLive();
+            statement.run(...parameters);
+          },
+          get: (...parameters) => statement.get(...parameters),
+          iterate: (...parameters) => statement.iterate(...parameters) as Iterable<SqlRow>,
+        };
+      },
+      close: () => {},
+    };
+  }
+}
+
+async function never(): Promise<never> {
+  return await new Promise<never>(() => {});
+}
