@@ -2,7 +2,7 @@
  * `npm run bench:lists`: how long do lists, searches and the first page take in an organization with a thousand clients, ten
  * thousand projects, a hundred thousand jobs and five thousand agents? The real Worker in workerd over a local D1, asked
  * one request after the other; what is measured is the whole request, sign-in and all. Ends with 1 when the slowest
- * twentieth of any question takes longer than {@link LIMIT_MS}.
+ * twentieth of any question takes longer than {@link LIMIT_MS}. With a word behind it, only the questions that hold it.
  */
 import { controlPlane, makeOrganization, type Browser } from "../test/contract/harness.ts";
 
@@ -59,6 +59,9 @@ const QUESTIONS: Readonly<Record<string, () => Promise<string>>> = {
   "active jobs": async () => "/api/jobs?state=active",
   "finished jobs": async () => "/api/jobs?state=final",
   "failed jobs by name": async () => "/api/jobs?status=failed&sort=name",
+  "completed jobs by name": async () => "/api/jobs?status=completed&sort=name",
+  "completed jobs searched, none found": async () => "/api/jobs?status=completed&search=nowhere",
+  "finished jobs searched, none found": async () => "/api/jobs?state=final&search=nowhere",
   "jobs of a project": async () => `/api/jobs?projectId=prj_${"42".padStart(26, "0")}`,
   "jobs of an agent": async () => `/api/jobs?agentId=agt_${"42".padStart(26, "0")}&state=active`,
   "projects of a client": async () => `/api/projects?clientId=cli_${"42".padStart(26, "0")}`,
@@ -82,7 +85,9 @@ async function page(browser: Browser, path: string): Promise<{ nextCursor: strin
 }
 
 let slow = 0;
+const [, , word = ""] = process.argv;
 for (const [what, pathOf] of Object.entries(QUESTIONS)) {
+  if (!what.includes(word)) continue;
   const path = await pathOf();
   const times: number[] = [];
   for (let round = -3; round < ROUNDS; round++) {

@@ -15,7 +15,7 @@ export const AGENT_PERMISSIONS: readonly string[] = [
   "--allow-read",
   "--allow-write",
   `--allow-env=${[
-    "MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR",
+    "REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR",
     // Where the state folder is.
     "XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData",
     // How to reach the network.

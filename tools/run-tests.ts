@@ -1,11 +1,12 @@
 /**
  * `npm test`: everything there is to check, step by step, and at the end one line, `N passed, M failed`.
  *
- * A step that fails does not stop the others. A check counts as one; each test counts as one; a runner that crashes, or that
+ * A step that fails does not stop the others. Two that wait more than they compute run beside each other, and the output of
+ * the second comes when both are over. A check counts as one; each test counts as one; a runner that crashes, or that
  * ran no test at all, counts as a failure. `--only check,unit` runs some of the steps.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { AGENT_PERMISSIONS } from "./agent-permissions.ts";
@@ -18,17 +19,21 @@ interface Count {
 }
 
 interface Step {
-  readonly group: "check" | "unit" | "contract" | "agent" | "e2e";
+  readonly group: "check" | "unit" | "contract" | "agent" | "sim" | "e2e";
   readonly name: string;
   readonly limitMs: number;
-  readonly run: () => Promise<Count>;
+  /** Where what it says goes. */
+  readonly run: (output: Output) => Promise<Count>;
 }
+
+/** The terminal, or a file that is shown later. */
+type Output = "inherit" | number;
 
 const RESULTS = join(ROOT, "test-results");
 const MINUTE_MS = 60_000;
 const DENO = join(ROOT, "node_modules/deno/deno");
 
-const STEPS: readonly Step[] = [
+const STEPS: readonly (Step | readonly [Step, Step])[] = [
   check("format", NODE, [commandFile("oxfmt", "oxfmt"), "--check"]),
   check("types: schema", NODE, tsc("schema")),
   check("types: worker", NODE, tsc("worker")),
@@ -37,8 +42,10 @@ const STEPS: readonly Step[] = [
   check("types: ui", NODE, tsc("ui")),
   check("types: tools, test, bench", NODE, tsc("tools")),
   check("types: agent", DENO, ["check", "agent"]),
+  check("types: simulator", NODE, tsc("test/sim")),
   check("lint", NODE, [commandFile("oxlint", "oxlint"), "--type-aware", "--deny-warnings"]),
   check("build: dashboard", NODE, [commandFile("vite", "vite"), "build", "--logLevel", "warn"]),
+  check("bundle", NODE, ["tools/check-bundle.ts"]),
   // As it would be deployed, with everything but the upload; asks nothing of the outside.
   check("build: Worker", NODE, [
     commandFile("wrangler", "wrangler"),
@@ -50,15 +57,16 @@ const STEPS: readonly Step[] = [
     join(RESULTS, "worker"),
   ]),
   vitest("unit", 3 * MINUTE_MS),
-  denoTest(),
-  vitest("contract", 10 * MINUTE_MS),
+  [vitest("contract", 12 * MINUTE_MS), denoTest("agent", "agent", 12 * MINUTE_MS)],
+  // Two files beside each other, half of the stories each.
+  denoTest("sim", "test/sim", 6 * MINUTE_MS, "--parallel"),
   vitest("e2e", 12 * MINUTE_MS),
 ];
 
 function check(name: string, command: string, words: readonly string[]): Step {
   const limitMs = 3 * MINUTE_MS;
-  const run = async () => {
-    const isGood = (await execute(command, words, limitMs)) === 0;
+  const run = async (output: Output) => {
+    const isGood = (await execute(command, words, limitMs, output)) === 0;
     return { passed: isGood ? 1 : 0, failed: isGood ? 0 : 1, skipped: 0 };
   };
   return { group: "check", name, limitMs, run };
@@ -81,17 +89,16 @@ function vitest(project: "unit" | "contract" | "e2e", limitMs: number): Step {
     "json",
     `--outputFile.json=${report}`,
   ];
-  const run = async () => {
+  const run = async (output: Output) => {
     rmSync(report, { force: true });
-    const code = await execute(NODE, words, limitMs);
+    const code = await execute(NODE, words, limitMs, output);
     return settle(code, existsSync(report) ? countVitest(readFileSync(report, "utf8")) : null);
   };
   return { group: project, name: project, limitMs, run };
 }
 
-function denoTest(): Step {
-  const report = join(RESULTS, "agent.xml");
-  const limitMs = 8 * MINUTE_MS;
+function denoTest(group: "agent" | "sim", folder: string, limitMs: number, ...more: string[]): Step {
+  const report = join(RESULTS, `${group}.xml`);
   // What the agent may, and what its tests do besides: start processes, and read the tools' environment.
   const permissions = [
     ...AGENT_PERMISSIONS.filter((one) => !one.startsWith("--allow-env")),
@@ -105,14 +112,15 @@ function denoTest(): Step {
     "--reporter=dot",
     `--junit-path=${report}`,
     ...permissions,
-    "agent",
+    ...more,
+    folder,
   ];
-  const run = async () => {
+  const run = async (output: Output) => {
     rmSync(report, { force: true });
-    const code = await execute(DENO, words, limitMs);
+    const code = await execute(DENO, words, limitMs, output);
     return settle(code, existsSync(report) ? countJunit(readFileSync(report, "utf8")) : null);
   };
-  return { group: "agent", name: "agent", limitMs, run };
+  return { group, name: group, limitMs, run };
 }
 
 /** A runner's own word (its exit code) and its report must agree; where they do not, that is a failure too. */
@@ -149,11 +157,16 @@ export function countJunit(xml: string): Count {
   return { passed: cases.length - failed - skipped, failed, skipped };
 }
 
-async function execute(command: string, words: readonly string[], limitMs: number): Promise<number> {
+async function execute(
+  command: string,
+  words: readonly string[],
+  limitMs: number,
+  output: Output,
+): Promise<number> {
   const child = spawn(command, words, {
     cwd: ROOT,
     env: childEnvironment(),
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", output, output],
   });
   const timer = setTimeout(() => {
     console.log(`stopped after ${limitMs / MINUTE_MS} minutes`);
@@ -167,18 +180,29 @@ async function execute(command: string, words: readonly string[], limitMs: numbe
   return code;
 }
 
+async function timed(step: Step, output: Output): Promise<{ count: Count; seconds: string }> {
+  const start = performance.now();
+  const count = await step.run(output);
+  return { count, seconds: ((performance.now() - start) / 1000).toFixed(1) };
+}
+
+async function runBeside(step: Step): Promise<{ count: Count; seconds: string; text: string }> {
+  const file = join(RESULTS, `${step.group}.log`);
+  const output = openSync(file, "w");
+  try {
+    return { ...(await timed(step, output)), text: readFileSync(file, "utf8") };
+  } finally {
+    closeSync(output);
+  }
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: "string" } } });
   const groups = values.only?.split(",");
   mkdirSync(RESULTS, { recursive: true });
   const total: Count = { passed: 0, failed: 0, skipped: 0 };
   const failures: string[] = [];
-  for (const step of STEPS) {
-    if (groups !== undefined && !groups.includes(step.group)) continue;
-    console.log(`\n── ${step.name}`);
-    const start = performance.now();
-    const count = await step.run();
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  const take = (step: Step, count: Count, seconds: string) => {
     console.log(
       `${count.failed === 0 ? "ok" : "FAILED"}: ${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped, ${seconds} s`,
     );
@@ -186,6 +210,18 @@ async function main(): Promise<void> {
     total.passed += count.passed;
     total.failed += count.failed;
     total.skipped += count.skipped;
+  };
+  for (const entry of STEPS) {
+    const [first, second] = [entry].flat().filter(({ group }) => groups?.includes(group) ?? true);
+    if (first === undefined) continue;
+    const beside = second === undefined ? null : runBeside(second);
+    console.log(`\n── ${first.name}`);
+    const { count, seconds } = await timed(first, "inherit");
+    take(first, count, seconds);
+    if (second === undefined || beside === null) continue;
+    const told = await beside;
+    console.log(`\n── ${second.name}\n${told.text}`);
+    take(second, told.count, told.seconds);
   }
   if (failures.length > 0) console.log(`\nFailed: ${failures.join(", ")}`);
   if (total.skipped > 0) console.log(`\n${total.skipped} skipped; each says why in its name`);

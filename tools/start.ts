@@ -93,7 +93,7 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
   const controlPlane = await startControlPlane({
     dataDir: join(options.dataDir, "control-plane"),
     port,
-    secrets: { ...secrets, ...microsoft },
+    secrets: { ...secrets, ...microsoft, APP_URL: `http://127.0.0.1:${port}` },
   });
   running.push(controlPlane);
   const { url } = controlPlane;

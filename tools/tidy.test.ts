@@ -2,13 +2,16 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../schema/protocol.ts";
 import { VERSION } from "../schema/version.ts";
+import { findTampering, findUnrecorded, presentHashes, recordedHashes } from "../test/golden/transcript.ts";
 import { ROOT } from "./environment.ts";
 import {
   findBadNames,
   findBrokenLinks,
   findForbiddenImports,
   findForbiddenText,
+  findHastyComparisons,
   findUnprovedRules,
   type SourceFile,
 } from "./tidy.ts";
@@ -31,6 +34,8 @@ describe("[D1] the tree is tidy", () => {
 
   test("[D1] imports follow the arrows", () => expect(findForbiddenImports(sources)).toEqual([]));
   test("[D1] no text that does not belong", () => expect(findForbiddenText(sources)).toEqual([]));
+  test("[D1] no secret is compared in a time that tells where it differs", () =>
+    expect(findHastyComparisons(sources)).toEqual([]));
   test("[D1] names say what a file is", () => expect(findBadNames(sources)).toEqual([]));
   test("[D1] every rule has a test and every tag a rule", () => {
     const specification = readFileSync(join(ROOT, "docs/spec.md"), "utf8");
@@ -50,6 +55,34 @@ describe("[D1] the tree is tidy", () => {
   test("[D1] all parts have one version", () => {
     const manifest = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
     expect(VERSION).toBe(manifest.version);
+  });
+});
+
+describe("[L20] golden transcripts", () => {
+  test("[L20] each is as it was recorded, and none is gone", () =>
+    expect(findTampering(recordedHashes(), presentHashes())).toEqual([]));
+  test("[L20] each version of the protocol up to the present one has its own", () =>
+    expect(findUnrecorded(PROTOCOL_VERSION, Object.keys(presentHashes()))).toEqual([]));
+
+  test("[L20] one that was changed, added without a word, or deleted is named", () => {
+    const recorded = { "1/a.jsonl": "aa", "1/b.jsonl": "bb", "2/a.jsonl": "cc" };
+    const present = { "1/a.jsonl": "aa", "1/b.jsonl": "b7", "3/a.jsonl": "dd" };
+    expect(findTampering(recorded, present)).toEqual([
+      "1/b.jsonl: was changed",
+      "2/a.jsonl: is gone",
+      "3/a.jsonl: its hash was not written down",
+    ]);
+  });
+  test("[L20] a version without a session, a poll or a close is named", () => {
+    const names = [
+      "1/session.jsonl",
+      "1/poll.jsonl",
+      "1/close-4001.jsonl",
+      "2/session.jsonl",
+      "2/poll.jsonl",
+    ];
+    expect(findUnrecorded(2, names)).toEqual(["2/: no close was recorded"]);
+    expect(findUnrecorded(3, names)).toHaveLength(4);
   });
 });
 
@@ -93,6 +126,25 @@ describe("[D1] each check can fail", () => {
     ["worker/barrel.ts", 'export * from "./a.ts";\nexport { b } from "./b.ts";'],
   ])("[D1] %s is not a name or a file we want", (path, text) =>
     expect(findBadNames(file(path, text))).toHaveLength(1),
+  );
+
+  test.each([
+    "if (given === secret) return;",
+    "return row.tokenHash === tokenHash;",
+    "if (c.env.DEV_HUB_SECRET !== given) return;",
+    'x = body["state_token"] == held;',
+    "while (remembered() !== cookie) x();",
+  ])("[D1] %s is found out", (text) =>
+    expect(findHastyComparisons(file("worker/auth/x.ts", text))).toHaveLength(1),
+  );
+
+  test.each([
+    "if (secret === undefined || token === null) return;",
+    'if (token === "{" || secret.kind === "oauth" || typeof token === "string") return;',
+    "return await sameSecret(given, secret);",
+    "if (tokens.length === keys.length) return;",
+  ])("[D1] %s is no comparison of secrets", (text) =>
+    expect(findHastyComparisons(file("worker/auth/x.ts", text))).toEqual([]),
   );
 
   test("[D1] a connector may know its own files, and no other kind", () => {

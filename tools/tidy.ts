@@ -25,7 +25,7 @@ const PACKAGES: Readonly<Record<string, readonly RegExp[]>> = {
   agent: [/^zod$/, /^node:/],
   "durable-objects": [/^cloudflare:/, /^drizzle-orm/],
   worker: [/^drizzle-orm/, /^hono/, /^jose$/, /^zod$/],
-  ui: [/^preact/, /^@preact\/signals$/],
+  ui: [/^preact/, /^@preact\/signals$/, /^uplot(\/|$)/],
 };
 
 /** The tables and the door to D1 are for those who keep the data. */
@@ -142,6 +142,29 @@ export function findForbiddenText(files: readonly SourceFile[]): string[] {
 }
 
 const VAGUE = /(^|\/)(utils?|helpers?|managers?|services?|common|misc)(\.[a-z]+|\/|$)/;
+
+/** What an attacker may guess at, piece by piece, from how long a comparison takes. */
+const SECRET_NAME = /(secret|hash|token|signature|password|pepper|nonce|verifier|cookie|hmac)$/i;
+
+/**
+ * Secrets that are compared as texts are, which ends at the first difference. Told by the names on both sides; what a name
+ * is compared with to see whether it is there, or which kind it is, is written out.
+ */
+export function findHastyComparisons(files: readonly SourceFile[]): string[] {
+  const wrong: string[] = [];
+  for (const { path, text } of files) {
+    if (isTest(path) || !/^(worker|durable-objects)\//.test(path)) continue;
+    for (const [comparison, left = "", right = ""] of text.matchAll(
+      /([\w.?[\]"]+?)(?:\(\))? ?[!=]==? ?([\w.?[\]]+|"[^"]*"|'[^']*')/g,
+    )) {
+      const isWrittenOut = /^("|'|undefined$|null$|true$|false$|\d)/.test(right);
+      const names = [left, right].map((side) => side.replace(/"?\]$/, ""));
+      if (!isWrittenOut && names.some((name) => SECRET_NAME.test(name)))
+        wrong.push(`${path}: "${comparison}": secrets are compared by sameSecret`);
+    }
+  }
+  return wrong;
+}
 
 export function findBadNames(files: readonly SourceFile[]): string[] {
   const wrong: string[] = [];

@@ -163,7 +163,7 @@ export class BlobDoor {
     headers["authorization"] = sharedKey(request.method ?? "", target, headers);
     await new Promise<void>((resolve) => {
       const onwards = httpRequest(
-        target,
+        target.href,
         { method: request.method ?? "GET", headers: { ...headers, host: storage.host } },
         (answer) => {
           response.writeHead(answer.statusCode ?? 502, answer.headers);

@@ -225,6 +225,8 @@ class Emulator implements MicrosoftEmulator {
     if (request.method === "GET" && url.pathname.startsWith("/subscriptions")) {
       return this.#resourceManager(request, response, url);
     }
+    // A browser asks for it by itself.
+    if (route === "GET /favicon.ico") return void response.writeHead(204).end();
     response.writeHead(404).end();
   }
 

@@ -15,6 +15,8 @@ export function startAgent(options: {
   readonly logFile: string;
   /** A compiled agent; null = from source. */
   readonly executable: string | null;
+  /** Another program of this repository in place of `agent/main.ts`; from source. */
+  readonly entry?: string;
   /** A command that runs the agent, such as one that takes rights away from it. */
   readonly wrapper?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -25,7 +27,7 @@ export function startAgent(options: {
     "--no-prompt",
     AGENT_V8_FLAGS,
     ...AGENT_PERMISSIONS,
-    join(ROOT, "agent/main.ts"),
+    join(ROOT, options.entry ?? "agent/main.ts"),
     ...words,
   ];
   const [command = DENO, ...rest] = [

@@ -48,7 +48,7 @@ export class ApiClient {
     for (let step = 0; next !== null && step < 3; step++) {
       const response: Response = await fetch(next, {
         redirect: "manual",
-        headers: this.#headers(),
+        headers: this.headers(),
         ...limit(),
       });
       await response.arrayBuffer();
@@ -64,12 +64,28 @@ export class ApiClient {
     return this.#send<Answer>("GET", path, undefined);
   }
 
-  post<Answer>(path: string, body: unknown = {}): Promise<Answer> {
-    return this.#send<Answer>("POST", path, body);
+  /** `idempotencyKey`: the same again for the same wish, when nobody knows whether it arrived. */
+  post<Answer>(path: string, body: unknown = {}, idempotencyKey: string = randomUUID()): Promise<Answer> {
+    return this.#send<Answer>("POST", path, body, { [IDEMPOTENCY_HEADER]: idempotencyKey });
   }
 
   patch<Answer>(path: string, body: unknown): Promise<Answer> {
     return this.#send<Answer>("PATCH", path, body);
+  }
+
+  /** A file, as it is downloaded. */
+  async download(path: string): Promise<Uint8Array> {
+    const response = await fetch(this.url + path, { headers: this.headers(), ...limit() });
+    if (!response.ok) throw new ApiError(`GET ${path}`, response.status, errorOf(await response.text()));
+    return await response.bytes();
+  }
+
+  /** Comes to an address of ours from another site, as a browser that is sent back; resolves with where it is sent next. */
+  async comeBack(path: string): Promise<string | null> {
+    const headers = { cookie: this.#cookie, "sec-fetch-site": "cross-site" };
+    const response = await fetch(this.url + path, { redirect: "manual", headers, ...limit() });
+    await response.arrayBuffer();
+    return response.headers.get("location");
   }
 
   /** All items of a list, page by page. */
@@ -89,7 +105,7 @@ export class ApiClient {
   watch(jobId: string, hear: (message: LiveMessage) => void): { close: () => void; closed: Promise<void> } {
     const address = `${this.url.replace(/^http/, "ws")}/api/live?job=${jobId}`;
     // Node's WebSocket takes headers as a third way to say its options (undici).
-    const options = { headers: this.#headers() } as unknown as string[];
+    const options = { headers: this.headers() } as unknown as string[];
     const socket = new WebSocket(address, options);
     socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
       if (typeof data === "string" && data.startsWith("{")) hear(JSON.parse(data) as LiveMessage);
@@ -100,13 +116,18 @@ export class ApiClient {
     return { close: () => socket.close(), closed };
   }
 
-  async #send<Answer>(method: string, path: string, body: unknown): Promise<Answer> {
+  async #send<Answer>(
+    method: string,
+    path: string,
+    body: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     const response = await fetch(this.url + path, {
       method,
       headers: {
-        ...this.#headers(),
+        ...this.headers(),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
-        ...(method === "POST" ? { [IDEMPOTENCY_HEADER]: randomUUID() } : {}),
+        ...headers,
       },
       body: body === undefined ? null : JSON.stringify(body),
       ...limit(),
@@ -116,7 +137,8 @@ export class ApiClient {
     return (text === "" ? undefined : JSON.parse(text)) as Answer;
   }
 
-  #headers(): Record<string, string> {
+  /** What says who is asking. */
+  headers(): Record<string, string> {
     return { origin: this.url, cookie: this.#cookie };
   }
 

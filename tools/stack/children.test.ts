@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -14,15 +14,20 @@ function stubborn(name: string): string[] {
   return ["-c", `trap '' TERM; sleep 600 & echo $$ > ${join(folder, name)}; while :; do sleep 1; done`];
 }
 
-/** Not a zombie either: who adopted it may take a while to bury it. */
+/** Zombies do not count, whoever of the group they were: who adopted them may take a while to bury them. */
 function livesInGroup(group: number): boolean {
+  return readdirSync("/proc").some((name) => /^\d+$/.test(name) && isMember(name, group));
+}
+
+function isMember(pid: string, group: number): boolean {
   try {
-    process.kill(-group, 0);
+    // Behind the name, which may hold anything: state, parent, group (proc(5)).
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [state, , memberOf] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(memberOf) === group && state !== "Z" && state !== "X";
   } catch {
     return false;
   }
-  const stat = existsSync(`/proc/${group}/stat`) ? readFileSync(`/proc/${group}/stat`, "utf8") : "";
-  return !/\) Z /.test(stat);
 }
 
 async function groupOf(name: string): Promise<number> {

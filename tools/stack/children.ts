@@ -59,6 +59,8 @@ export function startChild(options: ChildOptions): Child {
   mkdirSync(dirname(options.logFile), { recursive: true });
   const log = openSync(options.logFile, "a");
   const start = readFileSync(options.logFile).length;
+  // Before the child: who kills us while we start the guard must not leave a child nobody knows of.
+  const told = startGuard();
   const child = spawn(options.command, options.arguments, {
     detached: true,
     stdio: ["ignore", log, log],
@@ -67,14 +69,14 @@ export function startChild(options: ChildOptions): Child {
   });
   closeSync(log);
   living.add(child);
-  tellGuard("add", child);
+  tell(told, "add", child);
   let exitCode: number | null = null;
   const exited = new Promise<number>((resolve) => {
     const end = (code: number) => {
       // First what it started, then the word to the guard: a group that is empty may get its number used again.
       killGroup(child, "SIGKILL");
       living.delete(child);
-      tellGuard("remove", child);
+      tell(told, "remove", child);
       exitCode = code;
       resolve(code);
     };
@@ -129,22 +131,24 @@ const SIGNALS: Partial<Record<NodeJS.Signals, number>> & { SIGKILL: number } = {
   SIGTERM: 15,
 };
 
-function tellGuard(verb: "add" | "remove", child: ChildProcess): void {
-  if (child.pid === undefined) return;
-  if (guard === undefined) {
-    const shell = spawn("/bin/sh", ["-c", GUARD_SCRIPT], {
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    // Without a guard all else still holds.
-    shell.on("error", () => undefined);
-    // A pipe to a child is a socket; neither it nor the shell may keep us alive.
-    guard = shell.stdin as Socket;
-    guard.on("error", () => undefined);
-    guard.unref();
-    shell.unref();
-  }
-  guard.write(`${verb} ${child.pid}\n`);
+function startGuard(): Socket {
+  if (guard !== undefined) return guard;
+  const shell = spawn("/bin/sh", ["-c", GUARD_SCRIPT], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  // Without a guard all else still holds.
+  shell.on("error", () => undefined);
+  // A pipe to a child is a socket; neither it nor the shell may keep us alive.
+  guard = shell.stdin as Socket;
+  guard.on("error", () => undefined);
+  guard.unref();
+  shell.unref();
+  return guard;
+}
+
+function tell(told: Socket, verb: "add" | "remove", child: ChildProcess): void {
+  if (child.pid !== undefined) told.write(`${verb} ${child.pid}\n`);
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {

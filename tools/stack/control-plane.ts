@@ -9,6 +9,8 @@ const CRON_MS = 60_000;
 
 export interface ControlPlane {
   readonly url: string;
+  /** Of the group of processes it is. */
+  readonly pid: number;
   /** Fires the cron trigger, which nobody does locally by itself. */
   tick(): Promise<void>;
   /** Ends it without any warning, as a power cut does. */
@@ -20,6 +22,8 @@ export async function startControlPlane(options: {
   dataDir: string;
   port: number;
   secrets: Readonly<Record<string, string>>;
+  /** Of the Worker; the product's own unless said. */
+  configPath?: string;
 }): Promise<ControlPlane> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const state = join(options.dataDir, "state");
@@ -27,8 +31,9 @@ export async function startControlPlane(options: {
   const lines = Object.entries(options.secrets).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(secretsFile, lines.join(""), { mode: 0o600 });
 
+  const config = options.configPath === undefined ? [] : ["--config", options.configPath];
   const migrate = wrangler(
-    ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
+    [...config, "d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
     options.dataDir,
   );
   await waitFor("The preparation of the database", async () => migrate.exitCode ?? undefined, {
@@ -37,6 +42,7 @@ export async function startControlPlane(options: {
   if (migrate.exitCode !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
   const child = wrangler(
     [
+      ...config,
       "dev",
       "--persist-to",
       state,
@@ -61,6 +67,7 @@ export async function startControlPlane(options: {
   const timer = setInterval(() => void tick().catch(() => undefined), CRON_MS);
   return {
     url,
+    pid: child.pid,
     tick,
     async killHard() {
       clearInterval(timer);
