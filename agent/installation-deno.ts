@@ -12,6 +12,7 @@ import {
   stateFolder,
   type AgentConfig,
 } from "./config.ts";
+import { NETWORK_FILE, networkVariables, parseNetwork } from "./network-settings.ts";
 import { readTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { LocalPolicy, POLICY_FILE, PolicyError } from "./policy.ts";
@@ -49,6 +50,16 @@ export function folderOf(given: string | null): string {
   return resolve(given ?? stateFolder(machine));
 }
 
+/** The system's usual one; null where there is none, which is no trouble for who keeps no state. */
+export function usualFolder(): string | null {
+  try {
+    return folderOf(null);
+  } catch (error) {
+    if (error instanceof ConfigError) return null;
+    throw error;
+  }
+}
+
 export function readFile(path: string): string | null {
   try {
     return readTextFile(path);
@@ -75,6 +86,38 @@ export function readConfig(path: string): AgentConfig {
     url: url ? parseApiUrl(url) : (file?.url ?? (text === null ? API_URL_DEFAULT : parseConfig(text).url)),
     key: key ?? (file as AgentConfig).key,
   };
+}
+
+/**
+ * Makes what this machine's environment and its `network.json` say of proxy and certificates hold. Before the first
+ * connection, and before a platform is made. Null: there is no state folder.
+ */
+export function joinNetwork(folder: string | null): void {
+  const text = folder === null ? null : readFile(`${folder}${SEPARATOR}${NETWORK_FILE}`);
+  const settings = parseNetwork(text);
+  const variables = networkVariables(settings, (name) => Deno.env.get(name));
+  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
+  const authorities = Deno.env.get("DENO_CERT");
+  if (authorities) checkAuthorities(authorities);
+  if (variables["DENO_TLS_CA_STORE"] === undefined) return;
+  try {
+    // Reads every store there is; one that failed is read anew the next time.
+    Deno.createHttpClient({}).close();
+  } catch {
+    // A machine without a store of its own, such as a bare container: then nothing at all would be trusted.
+    Deno.env.set("DENO_TLS_CA_STORE", "mozilla");
+  }
+}
+
+/** Without this Deno says so at the first connection, and of a file without a certificate nothing at all. */
+function checkAuthorities(path: string): void {
+  const text = readFile(path);
+  if (text?.includes("-----BEGIN CERTIFICATE-----")) return;
+  const state = text === null ? "there is no such file" : "it holds no certificate in PEM form";
+  throw new Exit(
+    EXIT.refused,
+    `Cannot trust the certificates of "${path}" (DENO_CERT, or caFile in ${NETWORK_FILE}): ${state}`,
+  );
 }
 
 /** As far as there is one that can be read. */

@@ -4,7 +4,7 @@
  * Permissions it needs, and no others; no program is started, nothing native is loaded:
  *   --allow-net --allow-read --allow-write
  *   --allow-env=REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
- *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,DENO_CERT,DENO_TLS_CA_STORE
+ *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE
  *   --allow-sys=hostname,osRelease,uid
  * Reading is wide because the sources are chosen in the dashboard; writing because the state folder can be given.
  */
@@ -14,6 +14,7 @@ import { VERSION } from "../schema/version.ts";
 import { ApiRefusal, ApiUnreachable, register, reportQuarantine } from "./api.ts";
 import { parseCommandLine, USAGE, UsageError, type Command } from "./command-line.ts";
 import { LOG_FOLDER } from "./commands/logs.ts";
+import { findObstacle, type ObstacleInput } from "./commands/obstacle.ts";
 import {
   agentOfKey,
   API_URL_DEFAULT,
@@ -33,11 +34,13 @@ import { Throttle } from "./engine/throttle.ts";
 import { askGrant, Grants } from "./grants.ts";
 import { Lease } from "./lease.ts";
 import { OnlyFailed, onlyListName, readOnlyList } from "./only-failed.ts";
+import { denoProbe } from "./network-probe-deno.ts";
 import { ManifestUploads } from "./manifest-upload.ts";
 import {
   EXIT,
   Exit,
   folderOf,
+  joinNetwork,
   openPolicy,
   readConfig,
   readFile,
@@ -63,6 +66,7 @@ import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
 import { STATUS_FILE, StatusBoard } from "./status-file.ts";
 import { runSubcommand } from "./subcommands-deno.ts";
+import { WayWatch } from "./way-watch.ts";
 
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
@@ -135,6 +139,7 @@ async function registerAndRun(
 ): Promise<number> {
   const folder = folderOf(command.state);
   const configPath = `${folder}${SEPARATOR}${CONFIG_FILE}`;
+  joinNetwork(folder);
   if (Deno.env.get("MIGRATE_AGENT_KEY")) {
     throw new Exit(
       EXIT.refused,
@@ -182,6 +187,9 @@ async function exchangeCode(
     return await register(platform, url, request, AbortSignal.any([]));
   } catch (error) {
     if (error instanceof ApiUnreachable || (error instanceof ApiRefusal && error.status >= 500)) {
+      const found = await findObstacle(lookAt(platform, url), AbortSignal.any([]));
+      if (found !== null)
+        throw new Exit(EXIT.unreachable, `Cannot reach ${host}: ${found.what}. ${found.todo}`);
       throw new Exit(
         EXIT.unreachable,
         `${error.message}. Check the address, that this machine is online, and that its firewall or proxy lets ${host} through`,
@@ -197,6 +205,10 @@ async function exchangeCode(
   }
 }
 
+function lookAt({ clock }: Platform, url: string): ObstacleInput {
+  return { probe: denoProbe, clock, environment: (name) => Deno.env.get(name), url };
+}
+
 async function start({ state: given }: { state: string | null }, socketRetryMs: number): Promise<number> {
   const folder = folderOf(given);
   const path = `${folder}${SEPARATOR}${CONFIG_FILE}`;
@@ -207,6 +219,7 @@ async function start({ state: given }: { state: string | null }, socketRetryMs: 
       { kind: "register", code, url: null, name: null, state: given, exit: false },
       socketRetryMs,
     );
+  joinNetwork(folder);
   const config = readConfig(path);
   const platform = loggingPlatform(folder);
   return await run({ platform, state: openState(platform, folder), folder, config, socketRetryMs });
@@ -249,8 +262,13 @@ async function run({
     log: (event, fields) => {
       silent.log(event, fields);
       board?.heard(event, fields);
+      way.heard(event, fields);
     },
   };
+  const way = new WayWatch({
+    platform,
+    find: (signal) => findObstacle(lookAt(platform, config.url), signal),
+  });
   const gates = new AccountGates(platform.clock, platform.random);
   const policy = openPolicy(platform, folder);
   const mayRemove = (job: JobConfig) => policy.mayRemove(job);
@@ -321,6 +339,7 @@ async function run({
     write: (text) => writeTextFile(`${folder}${SEPARATOR}${STATUS_FILE}`, text),
   });
   const telling = board.run(life.signal);
+  const watching = way.run(life.signal);
   const uploading = manifests.run(life.signal);
   const purging = keepPurging(
     {
@@ -365,7 +384,7 @@ async function run({
   if (end.kind === "revoked") {
     life.abort();
     await runner.suspend();
-    await Promise.all([purging, uploading, telling]);
+    await Promise.all([purging, uploading, telling, watching]);
     state.close();
     return complain(
       EXIT.revoked,
@@ -374,7 +393,7 @@ async function run({
     );
   }
   await stopped;
-  await Promise.all([purging, uploading, telling]);
+  await Promise.all([purging, uploading, telling, watching]);
   state.close();
   board = null;
   platform.log("agent_stopped", { agentId });
