@@ -47,12 +47,14 @@ import {
   SEPARATOR,
   STOP_SIGNALS,
 } from "./installation-deno.ts";
-import { LogFiles } from "./log-files-deno.ts";
+import { LOG_BYTES_MAX, LogFiles } from "./log-files-deno.ts";
 import {
   denoPlatform,
+  logLine,
   makeFolder,
   makeReserve,
   readTextFile,
+  writeRefusal,
   writeTextFile,
   writeToStderr,
 } from "./platform-deno.ts";
@@ -70,6 +72,8 @@ import { WayWatch } from "./way-watch.ts";
 
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
+/** Between two looks whether the disk has room for the agent's memory. */
+const ROOM_RETRY_MS = 10_000;
 
 /** Where a program that ends unexpectedly says so besides. */
 let lastWords: (sentence: string) => void = () => undefined;
@@ -156,7 +160,7 @@ async function registerAndRun(
   const url = parseApiUrl(command.url ?? Deno.env.get("MIGRATE_API_URL") ?? API_URL_DEFAULT);
   const platform = loggingPlatform(folder);
   // Before the code is used up: afterwards everything must be there to keep the key.
-  const state = openState(platform, folder);
+  const state = await openState(platform, folder);
   const registered = await exchangeCode(platform, url, command);
   const config = { url, key: registered.key };
   writeTextFile(configPath, formatConfig(config));
@@ -222,12 +226,15 @@ async function start({ state: given }: { state: string | null }, socketRetryMs: 
   joinNetwork(folder);
   const config = readConfig(path);
   const platform = loggingPlatform(folder);
-  return await run({ platform, state: openState(platform, folder), folder, config, socketRetryMs });
+  return await run({ platform, state: await openState(platform, folder), folder, config, socketRetryMs });
 }
 
 /** What it logs is kept in the state folder besides, and so is what ends it unexpectedly. */
 function loggingPlatform(folder: string): Platform {
-  const files = new LogFiles(`${folder}${SEPARATOR}${LOG_FOLDER}`);
+  const files = new LogFiles(`${folder}${SEPARATOR}${LOG_FOLDER}`, LOG_BYTES_MAX, (reason) => {
+    const advice = "The agent goes on; this log is on stderr alone until the disk takes it again";
+    writeToStderr(logLine(Date.now(), "log_not_written", { reason, advice }));
+  });
   lastWords = (sentence) => files.write(`${new Date().toISOString()} ${sentence}`);
   return denoPlatform((line) => {
     writeToStderr(line);
@@ -415,25 +422,48 @@ function onStopSignal(platform: Platform, stop: () => Promise<void>): Promise<vo
   });
 }
 
-/** Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. */
-function openState(platform: Platform, folder: string): AgentState {
+/**
+ * Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. A disk without room for it is
+ * waited for: a service that ended here would not be started again.
+ */
+async function openState(platform: Platform, folder: string): Promise<AgentState> {
+  for (let isSaid = false; ; isSaid = true) {
+    try {
+      return tryState(platform, folder);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      if (error.code === "busy") {
+        throw new Exit(
+          EXIT.occupied,
+          `Another agent is running with the state folder "${folder}". Stop it, or give this one its own with --state <folder>`,
+        );
+      }
+      if (error.code !== "no_space") {
+        // SQLite has one sentence for many causes, a read-only disk among them.
+        const reason = writeRefusal(folder) ?? error.message;
+        throw new Exit(
+          EXIT.refused,
+          `Cannot use the state folder "${folder}": ${reason}. Give another with --state <folder>`,
+        );
+      }
+      if (!isSaid) {
+        const advice = "Make room on that disk, or give another folder with --state <folder>. Waiting for it";
+        platform.log("state_has_no_room", { reason: error.message, advice });
+      }
+      await platform.clock.sleep(ROOM_RETRY_MS, AbortSignal.any([]));
+    }
+  }
+}
+
+function tryState(platform: Platform, folder: string): AgentState {
+  for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
+    makeFolder(each);
+  const database = platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true });
   try {
-    for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
-      makeFolder(each);
-    const database = platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true });
     return new AgentState(database, makeReserve(`${folder}${SEPARATOR}reserve.bin`));
   } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    if (error.code === "busy") {
-      throw new Exit(
-        EXIT.occupied,
-        `Another agent is running with the state folder "${folder}". Stop it, or give this one its own with --state <folder>`,
-      );
-    }
-    throw new Exit(
-      EXIT.refused,
-      `Cannot use the state folder "${folder}": ${error.message}. Give another with --state <folder>`,
-    );
+    database.close();
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ConfigError } from "./config.ts";
 import { networkVariables, parseNetwork, targetOf } from "./network-settings.ts";
 
-Deno.test("[T1] network.json is read strictly, and what is wrong is told without the password", () => {
+Deno.test("[X1] network.json is read strictly, and what is wrong is told without the password", () => {
   const good = {
     proxy: "http://me:pass%20word@proxy.example:8080",
     noProxy: [".lan", "10.0.0.0/8"],
@@ -37,7 +37,7 @@ Deno.test("[T1] network.json is read strictly, and what is wrong is told without
   }
 });
 
-Deno.test("[T2] each setting of the environment wins over the file's", () => {
+Deno.test("[X2] each setting of the environment wins over the file's", () => {
   const file = { proxy: "http://file:1", noProxy: ["a", ".b"], caFile: "/file.pem" };
   const variables = (environment: Record<string, string>) =>
     networkVariables(file, (name) => environment[name]);
@@ -80,7 +80,7 @@ const WAYS: readonly (readonly [env: Record<string, string>, host: string, way: 
   [{ HTTPS_PROXY: "P", NO_PROXY: "elsewhere", no_proxy: "localhost" }, "localhost", "P"],
 ];
 
-Deno.test("[T3] what doctor takes for the way to a host is the way on which the agent goes, by which proxy or by none", async () => {
+Deno.test("[X3] what doctor takes for the way to a host is the way on which the agent goes, by which proxy or by none", async () => {
   const met: string[] = [];
   const listeners = ["P", "Q", "direct"].map((name) => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -27,7 +27,7 @@ function watched() {
   return { clock, watch, world, said, end };
 }
 
-Deno.test("[T5] what is in the way is said once, and again when it is another, or after a connection", async () => {
+Deno.test("[X5] what is in the way is said once, and again when it is another, or after a connection", async () => {
   const { clock, watch, world, said, end } = watched();
   const portal = { what: "A page answers", todo: "Sign in" };
   await clock.advance(10 * LOOK_EVERY_MS);
@@ -53,7 +53,7 @@ Deno.test("[T5] what is in the way is said once, and again when it is another, o
   await end();
 });
 
-Deno.test("[T5] nothing is looked at for a connection that is soon back, nor for what the control plane itself said", async () => {
+Deno.test("[X5] nothing is looked at for a connection that is soon back, nor for what the control plane itself said", async () => {
   const { clock, watch, world, end } = watched();
   watch.heard("session_lost", LOST);
   await clock.advance(LOOK_AFTER_MS - 1);
@@ -65,7 +65,7 @@ Deno.test("[T5] nothing is looked at for a connection that is soon back, nor for
   await end();
 });
 
-Deno.test("[T5] told to stop it ends at once, whatever it waits for", async () => {
+Deno.test("[X5] told to stop it ends at once, whatever it waits for", async () => {
   for (const lost of [false, true]) {
     const { clock, watch, end } = watched();
     if (lost) watch.heard("session_lost", LOST);

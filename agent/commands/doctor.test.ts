@@ -555,7 +555,7 @@ Deno.test("[A90] the program says the same with the agent's rights, also through
     assert.ok(!(out + err).includes(KEY) && !(out + err).includes("secret"));
 });
 
-Deno.test("[T4] authorities of the machine's own store are trusted, and a machine without a store still trusts the others", async () => {
+Deno.test("[X4] authorities of the machine's own store are trusted, and a machine without a store still trusts the others", async () => {
   await using hub = new Hub(() => null, INSPECTED);
   const store = Deno.makeTempFileSync({ suffix: ".pem" });
   Deno.writeTextFileSync(store, INSPECTING_AUTHORITY);
@@ -573,7 +573,7 @@ Deno.test("[T4] authorities of the machine's own store are trusted, and a machin
   }
 });
 
-Deno.test("[T13] network.json holds for doctor, and what is wrong with it, or with its certificates, ends the program with 2", async () => {
+Deno.test("[X13] network.json holds for doctor, and what is wrong with it, or with its certificates, ends the program with 2", async () => {
   await using hub = new Hub(() => null, INSPECTED);
   using proxy = new Proxy("me:secret");
   const env = { MIGRATE_API_URL: hub.url };

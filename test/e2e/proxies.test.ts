@@ -118,7 +118,7 @@ function expectThrough(places: ReadonlyMap<string, number>): void {
 }
 
 test.skipIf(!hasTinyproxy)(
-  `[T10] a whole migration passes through tinyproxy, which wants a name and a password${hasTinyproxy ? "" : ` (${tinyproxy})`}`,
+  `[X10] a whole migration passes through tinyproxy, which wants a name and a password${hasTinyproxy ? "" : ` (${tinyproxy})`}`,
   async () => {
     const port = await findPort(0);
     const config = join(folder, "tinyproxy.conf");
@@ -144,7 +144,7 @@ test.skipIf(!hasTinyproxy)(
   },
 );
 
-test("[T11] a whole migration passes where TLS is inspected, with proxy and authority from network.json, and NO_PROXY is heeded", async () => {
+test("[X11] a whole migration passes where TLS is inspected, with proxy and authority from network.json, and NO_PROXY is heeded", async () => {
   const proxy = await startProxy({ inspects: true, credentials: "site:pass word" });
   const network = { proxy: proxy.address("site:pass%20word"), caFile: inspecting };
   await migrate("inspected", await startBehind("inspected", {}, { network }));
@@ -155,7 +155,7 @@ test("[T11] a whole migration passes where TLS is inspected, with proxy and auth
   expect(direct.output()).toContain('issued by "Example Root, Example Trust"');
 });
 
-test("[T12] TLS that is inspected by somebody who is not trusted is refused, and the error names host and issuer", async () => {
+test("[X12] TLS that is inspected by somebody who is not trusted is refused, and the error names host and issuer", async () => {
   const proxy = await startProxy({ inspects: true });
   const agent = await startBehind("distrusting", { HTTPS_PROXY: proxy.address(), DENO_CERT: genuine });
   expect(await agent.exited).toBe(UNREACHABLE);
@@ -164,7 +164,7 @@ test("[T12] TLS that is inspected by somebody who is not trusted is refused, and
   );
 });
 
-test("[T12] a proxy that wants a name and password says so, whether there is none or a wrong one, and no password is repeated", async () => {
+test("[X12] a proxy that wants a name and password says so, whether there is none or a wrong one, and no password is repeated", async () => {
   const proxy = await startProxy({ credentials: "site:secret" });
   const none = await startBehind("none", { HTTPS_PROXY: proxy.address(), DENO_CERT: genuine });
   const wrong = await startBehind("wrong", {
@@ -180,7 +180,7 @@ test("[T12] a proxy that wants a name and password says so, whether there is non
   expect(proxy.tunnels.size).toBe(0);
 });
 
-test("[T13] a certificate file that is none is refused before anything is sent", async () => {
+test("[X13] a certificate file that is none is refused before anything is sent", async () => {
   const agent = await startBehind("torn", { DENO_CERT: join(folder, "server.key") });
   expect(await agent.exited).toBe(REFUSED);
   expect(agent.output()).toMatch(
@@ -189,7 +189,7 @@ test("[T13] a certificate file that is none is refused before anything is sent",
 });
 
 test(
-  `[T14] a whole migration passes through a proxy that ends connections on which nothing moved for ${IDLE_MS / 1_000} s`,
+  `[X14] a whole migration passes through a proxy that ends connections on which nothing moved for ${IDLE_MS / 1_000} s`,
   async () => {
     const proxy = await startProxy({ idleMs: IDLE_MS });
     const environment = { HTTPS_PROXY: proxy.address(), DENO_CERT: genuine };
@@ -215,7 +215,7 @@ test(
   IS_LONG ? 400_000 : 120_000,
 );
 
-test("[T15] a whole migration passes where TLS is inspected and upgrades are refused", async () => {
+test("[X15] a whole migration passes where TLS is inspected and upgrades are refused", async () => {
   const proxy = await startProxy({ inspects: true, refusesUpgrades: true });
   const environment = { HTTPS_PROXY: proxy.address(), DENO_CERT: inspecting };
   const agent = await migrate("polling", await startBehind("polling", environment));
@@ -230,7 +230,7 @@ const PORTALS = {
   "a redirect": `HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
 };
 
-test("[T16] a login page is never taken for data: the agent says what it met, waits, and goes on when the page is gone", async () => {
+test("[X16] a login page is never taken for data: the agent says what it met, waits, and goes on when the page is gone", async () => {
   const proxy = await startProxy({ inspects: true });
   const environment = { HTTPS_PROXY: proxy.address(), DENO_CERT: inspecting };
   const child = await startBehind("portal", environment);
