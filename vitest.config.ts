@@ -18,6 +18,7 @@ export default defineConfig({
       {
         test: {
           name: "contract",
+          expect: { poll: { timeout: 20_000 } },
           include: ["test/contract/**/*.test.ts"],
           setupFiles: ["test/contract/every-file.ts"],
           // One workerd for all files; each test makes organizations of its own.
@@ -30,6 +31,8 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          // A machine that does other things as well is slow, and not wrong.
+          expect: { poll: { timeout: 20_000 } },
           include: ["test/{e2e,faults}/**/*.test.ts"],
           // Each file brings up the whole product, and waits for it most of the time: two cores carry two of them.
           maxWorkers: 2,

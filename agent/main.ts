@@ -73,7 +73,7 @@ import { WayWatch } from "./way-watch.ts";
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
 /** Between two looks whether the disk has room for the agent's memory. */
-const ROOM_RETRY_MS = 10_000;
+const ROOM_RETRY_MS = 5_000;
 
 /** Where a program that ends unexpectedly says so besides. */
 let lastWords: (sentence: string) => void = () => undefined;

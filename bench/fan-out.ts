@@ -9,6 +9,7 @@ import { request } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { ReadCounter } from "../schema/live-window.ts";
 import { World } from "../test/e2e/world.ts";
 import { waitFor } from "../tools/stack/children.ts";
 import { figures } from "./figures.ts";
@@ -94,6 +95,11 @@ async function readOn(slow: Socket): Promise<void> {
   );
 }
 
+/** A short text as a client sends it, masked with zeros (RFC 6455, 5.2). */
+function textFrame(text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+}
+
 /** By hand, because a thousand of Node's own WebSockets would be most of what is measured. Frames of the feed are short texts. */
 async function watch(hear: ((text: string) => void) | null): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
@@ -111,7 +117,14 @@ async function watch(hear: ((text: string) => void) | null): Promise<Socket> {
   asked.on("upgrade", (_, socket: Socket) => {
     sockets.push(socket);
     socket.on("error", () => {});
-    if (hear !== null) socket.on("data", (chunk: Buffer) => hear(chunk.toString("latin1")));
+    const read = new ReadCounter();
+    socket.on("data", (chunk: Buffer) => {
+      const text = chunk.toString("latin1");
+      hear?.(text);
+      // Each piece of the stream counts as a frame: they are short, and most come alone.
+      const word = read.count(text);
+      if (word !== null) socket.write(textFrame(word));
+    });
     resolve(socket);
   });
   asked.end();

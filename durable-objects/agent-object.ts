@@ -13,7 +13,7 @@ import {
   type Desired,
   type SyncRequest,
 } from "../schema/protocol.ts";
-import { LIVE_CLOSE, LIVE_SOCKET_MS_MAX, type LiveMessage } from "../schema/live.ts";
+import { LIVE_CLOSE, LIVE_SOCKET_MS_MAX, type LiveFrame } from "../schema/live.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
 import {
   Hub,
@@ -43,6 +43,7 @@ import {
   type ViewerSession,
   type ViewerSessionEnv,
 } from "./viewer-sessions.ts";
+import { ViewerWindows } from "./viewer-window.ts";
 
 export interface AgentObjectEnv extends ViewerSessionEnv {
   readonly FEED: DurableObjectNamespace<OrganizationFeed>;
@@ -68,10 +69,13 @@ export interface SyncReply {
 }
 
 const VIEWERS_MAX = 1_000;
+/** The feed only shows: it is not waited for longer. */
+const FEED_LIMIT_MS = 10_000;
 
 export class AgentObject extends DurableObject<AgentObjectEnv> {
   readonly #hub: Hub;
   readonly #lines: PolledLines;
+  readonly #windows = new ViewerWindows();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(context: DurableObjectState, env: AgentObjectEnv) {
@@ -83,7 +87,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
       record: ({ orgId, agentId }) => jobRecord(scopedDb(env.DB, orgId), agentId),
       agentSocket: () => this.#agentSockets()[0] ?? null,
       viewers: () => this.#viewers(),
-      publish: (orgId, message) => this.#publish(orgId, message),
+      publish: (orgId, frame) => this.#publish(orgId, frame),
       setAlarm: (atMs) => this.#arm(atMs),
       now: () => Date.now(),
       log: (event, fields) => console.log(JSON.stringify({ event, ...fields })),
@@ -163,7 +167,10 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
-    if (isViewer(socket)) return;
+    if (isViewer(socket)) {
+      if (typeof message === "string") this.#windows.of(socket).hear(message);
+      return;
+    }
     await this.#inTurn(async () => {
       // Frames of a socket that was given up may still be on their way: its session is over.
       if (!isOpen(socket)) return;
@@ -243,7 +250,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     const session = viewerSessionOf(request.headers, this.env, nowMs);
     const state: ViewerState = { ...session, kind: "viewer", jobId, untilMs: nowMs + LIVE_SOCKET_MS_MAX };
     server.serializeAttachment(state);
-    await this.#hub.viewerJoined(orgId, viewerSocket(server));
+    await this.#hub.viewerJoined(orgId, this.#viewerSocket(server));
     const armedMs = await this.ctx.storage.getAlarm();
     if (armedMs === null || armedMs > session.checkMs) await this.ctx.storage.setAlarm(session.checkMs);
     return new Response(null, { status: 101, webSocket: client });
@@ -262,6 +269,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
 
   async #closed(socket: WebSocket, clean: boolean): Promise<void> {
     await this.#inTurn(async () => {
+      this.#windows.forget(socket);
       if (isViewer(socket)) this.#hub.viewersChanged();
       else await this.#hub.disconnected(clean);
     });
@@ -295,7 +303,7 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
   #viewers(): ViewerSocket[] {
     const viewers: ViewerSocket[] = [];
     for (const socket of this.#viewerSockets()) {
-      const viewer = viewerSocket(socket);
+      const viewer = this.#viewerSocket(socket);
       // The page connects again, and its session is looked at again.
       if (viewer.untilMs < Date.now()) viewer.close(LIVE_CLOSE.checkSession, "session check");
       else viewers.push(viewer);
@@ -303,13 +311,27 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
     return viewers;
   }
 
-  async #publish(orgId: string, message: LiveMessage): Promise<boolean> {
+  #viewerSocket(socket: WebSocket): ViewerSocket {
+    const { jobId, untilMs } = socket.deserializeAttachment() as ViewerState;
+    return {
+      jobId,
+      untilMs,
+      tell: (frame) => this.#windows.of(socket).tell(frame),
+      close: (code, reason) => socket.close(code, reason),
+    };
+  }
+
+  async #publish(orgId: string, frame: LiveFrame): Promise<boolean> {
+    const { promise: limit, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error("no answer in time")), FEED_LIMIT_MS);
     try {
-      return await this.env.FEED.getByName(orgId).publish(orgId, message);
+      return await Promise.race([this.env.FEED.getByName(orgId).publish(orgId, frame), limit]);
     } catch (error) {
-      // The feed only shows; what is durable is durable already.
+      // What is durable is durable already.
       console.error(JSON.stringify({ event: "feed_failed", reason: String(error) }));
       return false;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -323,16 +345,6 @@ export class AgentObject extends DurableObject<AgentObjectEnv> {
 function spareKeyOf({ headers }: Request): SpareKey | null {
   const [key, keyHash] = [headers.get(SPARE_KEY_HEADER), headers.get(SPARE_KEY_HASH_HEADER)];
   return key === null || keyHash === null ? null : { key, keyHash };
-}
-
-function viewerSocket(socket: WebSocket): ViewerSocket {
-  const { jobId, untilMs } = socket.deserializeAttachment() as ViewerState;
-  return {
-    jobId,
-    untilMs,
-    send: (text) => sendQuietly(socket, text),
-    close: (code, reason) => socket.close(code, reason),
-  };
 }
 
 /** A socket that closed a moment ago throws; its close event is on the way and does the rest. */

@@ -806,7 +806,7 @@ describe("sessions", () => {
     await socket.say(message);
     expect(socket.closed).toBe(CLOSE.protocol);
     expect(world.writes).toEqual([]);
-    expect(world.sessionRow).toEqual({ epoch: 0, eventSeq: 0, offlineDueMs: null });
+    expect(world.sessionRow).toEqual({ epoch: 0, eventSeq: 0, offlineDueMs: null, told: null });
   });
 
   test.each([
@@ -1083,6 +1083,66 @@ describe("presence", () => {
     expect(world.agentStatus).toBe("offline");
   });
 
+  const tellings = (world: MemoryWorld) => world.writes.filter(({ kind }) => kind === "online").length;
+
+  test("[L22] an agent that is back before it counted as offline costs D1 nothing, also where the object died", async () => {
+    const { world, socket } = await running();
+    const before = world.writes.length;
+    await socket.leave("broken");
+    await welcomed(world, { [JOB]: [1, 1] });
+    // The process is gone: nobody heard the socket end.
+    world.sockets.at(-1)!.lost = true;
+    world.evict();
+    await welcomed(world, { [JOB]: [1, 1] });
+    expect(world.writes).toHaveLength(before);
+    expect(world.agentStatus).toBe("online");
+  });
+
+  test("[L22] D1 is told again after it was told otherwise, when the facts are other ones, and once a day", async () => {
+    const { world, socket } = await running();
+    expect(tellings(world)).toBe(1);
+    await socket.leave("clean");
+    const again = await welcomed(world, { [JOB]: [1, 1] });
+    expect([tellings(world), world.agentStatus]).toEqual([2, "online"]);
+    await again.leave("broken");
+    await world.pass(OFFLINE_AFTER_MS);
+    await welcomed(world, { [JOB]: [1, 1] });
+    expect([tellings(world), world.agentStatus]).toEqual([3, "online"]);
+    for (const [more, expected] of [
+      [{ host: "fs02" }, 4],
+      [{ host: "fs02" }, 4],
+      [{ host: "fs02", agentVersion: "0.2.0" }, 5],
+      [{ host: "fs02", agentVersion: "0.2.0", connection: "long_poll" }, 6],
+    ] as const) {
+      await world.connect().hello({ [JOB]: [1, 1] }, more);
+      expect(tellings(world)).toBe(expected);
+    }
+    world.nowMs += 86_400_000;
+    await welcomed(world, { [JOB]: [1, 1] });
+    expect(tellings(world)).toBe(7);
+    world.nowMs += 86_400_000;
+    await welcomed(world, { [JOB]: [1, 1] });
+    expect(tellings(world)).toBe(8);
+  });
+
+  test("[L22] a telling that failed, of either kind, is made good by the next welcome", async () => {
+    const { world, socket } = await running();
+    world.databaseFails = "after";
+    await socket.leave("clean").catch(() => {});
+    expect(world.agentStatus).toBe("offline");
+    world.databaseFails = "before";
+    await world.connect().hello({ [JOB]: [1, 1] });
+    world.databaseFails = "never";
+    await welcomed(world, { [JOB]: [1, 1] });
+    expect(world.agentStatus).toBe("online");
+  });
+
+  test("[L22] another program of the agent is told of, whatever its facts", async () => {
+    const { world } = await running();
+    await world.connect().hello({ [JOB]: [1, 1] }, { instanceId: "two" });
+    expect(tellings(world)).toBe(2);
+  });
+
   test("[L6] the sweep finds an object that died with its sockets", async () => {
     const { world, socket } = await running();
     // The process is gone: nobody heard the socket end.
@@ -1208,6 +1268,21 @@ describe("dashboards", () => {
     const { world, socket } = await running();
     await socket.say(progress(1, 7));
     expect(world.published.at(-1)).toMatchObject({ type: "job", job: { jobId: JOB, totals: totals(7) } });
+  });
+
+  test("[L21] a feed that is slow holds up no frame, and is told the newest when it has answered", async () => {
+    const { world, socket } = await running();
+    world.feedAnswers = Promise.withResolvers();
+    const before = world.published.length;
+    for (let seq = 1; seq <= 5; seq++) await socket.say(progress(seq, seq));
+    expect(socket.heard("ack").at(-1)?.progress).toEqual({ [JOB]: 5 });
+    expect(world.published).toHaveLength(before + 1);
+    world.feedAnswers.resolve();
+    await world.settle();
+    expect(world.published.slice(before)).toMatchObject([
+      { job: { totals: totals(1) } },
+      { job: { totals: totals(5) } },
+    ]);
   });
 
   const WAITING = { reason: "throttled", untilMs: START_MS + 60_000, message: null } as const;

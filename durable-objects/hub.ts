@@ -38,6 +38,8 @@ import { LiveView, quiet, risen, type LiveViewWorld, type ViewerSocket } from ".
 export const OFFLINE_AFTER_MS = 90_000;
 /** No agent has a lease any more that was granted so long ago, however its clock runs. */
 export const LEASE_SURELY_OVER_MS = LEASE_SECONDS * 1_000 + 10_000;
+/** D1 is told again after so long, in case it was set back. */
+const TOLD_MS_MAX = 86_400_000;
 /** After so long a key is replaced, when the agent connects next. */
 export const KEY_MS_MAX = 30 * 86_400_000;
 /** To a peer that is probably gone; if it is not, it connects again. */
@@ -85,6 +87,8 @@ export interface SessionState {
   readonly eventSeq: number;
   /** When the agent counts as offline unless it is back. */
   readonly offlineDueMs: number | null;
+  /** The facts of the hello with which D1 was told last that the agent is online, and when; null = D1 is to be told again. */
+  readonly told: { readonly facts: string; readonly atMs: number } | null;
 }
 
 export interface DesiredRecord {
@@ -168,7 +172,7 @@ export class Hub {
   constructor(world: HubWorld, versions: VersionRange = PROTOCOL_VERSIONS) {
     this.#world = world;
     this.#versions = versions;
-    this.#view = new LiveView(world);
+    this.#view = new LiveView(world, () => this.#setReportRate());
   }
 
   // --- registration and authority ---
@@ -243,7 +247,7 @@ export class Hub {
     if (socket?.state.welcomed === true) this.#sendUnconfirmed(socket);
     const newest = this.#held(desired.jobId)?.desired ?? desired;
     const live = await this.#liveJob(identity, desired.jobId);
-    if (live !== null) await this.#show(orgId, { ...live, ...wanted(newest, live) });
+    if (live !== null) this.#show(orgId, { ...live, ...wanted(newest, live) });
   }
 
   /**
@@ -479,9 +483,9 @@ export class Hub {
     this.#world.store.setSession({ ...session, epoch, offlineDueMs: null });
     const { supersedes } = socket.state;
     // A socket of our own that we did not see end is no news.
-    if (supersedes !== null && supersedes !== hello.instanceId)
-      await this.#record(identity).superseded(hello, this.#world.now());
-    await this.#record(identity).online(hello, this.#world.now());
+    const isOther = supersedes !== null && supersedes !== hello.instanceId;
+    if (isOther) await this.#record(identity).superseded(hello, this.#world.now());
+    await this.#tellOnline(identity, hello, isOther);
 
     for (const { desired, applied } of this.#world.store.desired()) {
       const [appliedEpoch, appliedRev] = hello.applied[desired.jobId] ?? [0, 0];
@@ -525,7 +529,7 @@ export class Hub {
     for (const desired of after) this.#send(socket, desired);
     if (generation !== null) this.#offerKey(socket);
     this.#arm();
-    await this.#presence(identity, true);
+    this.#presence(identity, true);
   }
 
   /** In their words as far as we know them: the envelope is the same for all. */
@@ -552,6 +556,7 @@ export class Hub {
    * of them is the right one, so neither goes on until a person has looked.
    */
   async #lock(identity: Identity, socket: AgentSocket, hello: Hello): Promise<void> {
+    this.#forgetTold();
     // First where people see it. What is cut in between is locked by the next that comes.
     await this.#record(identity).locked(hello, this.#world.now());
     this.#world.store.setIdentity({ ...identity, locked: true });
@@ -562,7 +567,7 @@ export class Hub {
       said: hello.generation ?? null,
     });
     socket.close(CLOSE.locked, "locked");
-    await this.#presence(identity, false);
+    this.#presence(identity, false);
   }
 
   #confirmGeneration(generation: number | undefined): void {
@@ -633,7 +638,7 @@ export class Hub {
       await this.#record(identity).progress(message, now);
       socket.setState({ ...socket.state, flushedMs: Object.fromEntries([...recent, [message.jobId, now]]) });
     }
-    await this.#show(identity.orgId, {
+    this.#show(identity.orgId, {
       ...live,
       totals: risen(live.totals, message.totals),
       bytesInFlight: message.bytesInFlight,
@@ -665,10 +670,10 @@ export class Hub {
     const live = await this.#liveJob(identity, message.jobId);
     if (live === null || live.epoch !== message.epoch) return;
     if (message.type === "result") {
-      await this.#show(identity.orgId, live);
+      this.#show(identity.orgId, live);
     } else if (message.event.kind === "phase" && !isFinal(live.status)) {
       const totals = risen(live.totals, message.event.totals);
-      await this.#show(identity.orgId, { ...quiet(live), status: message.event.phase, totals });
+      this.#show(identity.orgId, { ...quiet(live), status: message.event.phase, totals });
     }
   }
 
@@ -678,22 +683,37 @@ export class Hub {
       this.#world.store.dropDesired(message.jobId);
   }
 
+  /** An agent that is back before it counted as offline is no news: thousands may be back at once. */
+  async #tellOnline(identity: Identity, hello: Hello, isOther: boolean): Promise<void> {
+    const now = this.#world.now();
+    const { host, os, arch, agentVersion, connection } = hello;
+    const facts = JSON.stringify([host, os, arch, agentVersion, connection ?? null]);
+    const { told } = this.#world.store.session();
+    if (!isOther && told?.facts === facts && now - told.atMs < TOLD_MS_MAX) return;
+    await this.#record(identity).online(hello, now);
+    this.#world.store.setSession({ ...this.#world.store.session(), told: { facts, atMs: now } });
+  }
+
+  /** Before D1 is told that the agent is not online, so that it is told again whatever becomes of that. */
+  #forgetTold(): void {
+    this.#world.store.setSession({ ...this.#world.store.session(), told: null });
+  }
+
   async #offline(identity: Identity, lastSeenMs: number): Promise<void> {
+    this.#forgetTold();
     await this.#record(identity).offline(lastSeenMs);
     this.#world.store.setSession({ ...this.#world.store.session(), offlineDueMs: null });
-    await this.#presence(identity, false);
+    this.#presence(identity, false);
   }
 
   // --- showing ---
 
-  async #presence(identity: Identity, online: boolean): Promise<void> {
-    await this.#view.showPresence(identity, online);
-    this.#setReportRate();
+  #presence(identity: Identity, online: boolean): void {
+    this.#view.showPresence(identity, online);
   }
 
-  async #show(orgId: string, state: LiveJob): Promise<void> {
-    await this.#view.show(orgId, state, this.online());
-    this.#setReportRate();
+  #show(orgId: string, state: LiveJob): void {
+    this.#view.show(orgId, state, this.online());
   }
 
   async #liveJob(identity: Identity, jobId: string): Promise<LiveJob | null> {

@@ -3,20 +3,21 @@
  * to the organization's feed. Every message is whole, so one that is lost or late is made good by the next.
  */
 import type { JobTotals } from "../schema/job.ts";
-import { LIVE_CLOSE, type LiveJob, type LiveMessage } from "../schema/live.ts";
+import { LIVE_CLOSE, type LiveFrame, type LiveJob, type LiveMessage } from "../schema/live.ts";
+import { Newest } from "./viewer-window.ts";
 
 /** A dashboard's socket at an agent's object. */
 export interface ViewerSocket {
   readonly jobId: string;
   readonly untilMs: number;
-  send(text: string): void;
+  tell(frame: LiveFrame): void;
   close(code: number, reason: string): void;
 }
 
 export interface LiveViewWorld {
   viewers(): ViewerSocket[];
-  /** Tells the organization's feed; resolves with whether anybody watches it. */
-  publish(orgId: string, message: LiveMessage): Promise<boolean>;
+  /** Tells the organization's feed; resolves in bounded time with whether anybody watches it, and never rejects. */
+  publish(orgId: string, frame: LiveFrame): Promise<boolean>;
   now(): number;
 }
 
@@ -26,10 +27,16 @@ const LIVE_KEPT_MAX = 64;
 export class LiveView {
   readonly #world: LiveViewWorld;
   readonly #jobs = new Map<string, LiveJob>();
+  readonly #onWatched: () => void;
   #feedWatched = false;
+  /** What the feed is told when it has taken what it was told before: a feed that is slow holds nobody up, and gets the newest. */
+  readonly #untold = new Newest();
+  #isTelling = false;
 
-  constructor(world: LiveViewWorld) {
+  /** `onWatched` is called when the feed has said whether anybody watches. */
+  constructor(world: LiveViewWorld, onWatched: () => void) {
     this.#world = world;
+    this.#onWatched = onWatched;
   }
 
   /** Whether anybody looks, here or at the feed. */
@@ -67,27 +74,38 @@ export class LiveView {
 
   /** A new viewer's first message. */
   greet(viewer: ViewerSocket, job: LiveJob | null): void {
-    viewer.send(textOf({ type: "snapshot", jobs: job === null ? [] : [job] }));
+    viewer.tell([{ type: "snapshot", jobs: job === null ? [] : [job] }]);
   }
 
-  async show(orgId: string, state: LiveJob, agentOnline: boolean): Promise<void> {
+  show(orgId: string, state: LiveJob, agentOnline: boolean): void {
     const job = { ...state, updatedAt: this.#timestamp(), agentOnline };
     this.keep(job);
     const message: LiveMessage = { type: "job", job };
     for (const viewer of this.#world.viewers()) {
-      if (viewer.jobId === job.jobId) viewer.send(textOf(message));
+      if (viewer.jobId === job.jobId) viewer.tell([message]);
     }
-    this.#feedWatched = await this.#world.publish(orgId, message);
+    void this.#tellFeed(orgId, message);
   }
 
-  async showPresence({ orgId, agentId }: { orgId: string; agentId: string }, online: boolean): Promise<void> {
+  showPresence({ orgId, agentId }: { orgId: string; agentId: string }, online: boolean): void {
     for (const [jobId, live] of this.#jobs) {
       const job = online ? live : quiet(live);
       this.#jobs.set(jobId, { ...job, agentOnline: online, updatedAt: this.#timestamp() });
     }
     const message: LiveMessage = { type: "agent", agentId, online };
-    for (const viewer of this.#world.viewers()) viewer.send(textOf(message));
-    this.#feedWatched = await this.#world.publish(orgId, message);
+    for (const viewer of this.#world.viewers()) viewer.tell([message]);
+    void this.#tellFeed(orgId, message);
+  }
+
+  async #tellFeed(orgId: string, message: LiveMessage): Promise<void> {
+    this.#untold.put(message);
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    while (this.#untold.size > 0) {
+      this.#feedWatched = await this.#world.publish(orgId, this.#untold.take());
+      this.#onWatched();
+    }
+    this.#isTelling = false;
   }
 
   #timestamp(): string {
@@ -106,8 +124,4 @@ export function risen(before: JobTotals, after: JobTotals): JobTotals {
   for (const key of Object.keys(totals) as (keyof JobTotals)[])
     totals[key] = Math.max(before[key], after[key]);
   return totals;
-}
-
-function textOf(message: LiveMessage): string {
-  return JSON.stringify(message);
 }

@@ -11,7 +11,7 @@ import {
   type JobConfig,
   type JobReport,
 } from "../schema/job.ts";
-import type { LiveJob, LiveMessage } from "../schema/live.ts";
+import type { LiveFrame, LiveJob, LiveMessage } from "../schema/live.ts";
 import {
   readHubFrame,
   type AgentMessage,
@@ -72,7 +72,7 @@ export class MemoryWorld implements HubWorld {
 
   // The object's storage.
   identityRow: Identity | null = null;
-  sessionRow: SessionState = { epoch: 0, eventSeq: 0, offlineDueMs: null };
+  sessionRow: SessionState = { epoch: 0, eventSeq: 0, offlineDueMs: null, told: null };
   readonly desiredRows = new Map<string, DesiredRecord>();
   /** Counts writes to it. */
   storeWrites = 0;
@@ -91,6 +91,8 @@ export class MemoryWorld implements HubWorld {
   readonly viewerSockets: MemoryViewer[] = [];
   readonly published: LiveMessage[] = [];
   feedWatched = false;
+  /** What the feed's next answers wait for. */
+  feedAnswers: PromiseWithResolvers<void> | null = null;
 
   readonly logged: string[] = [];
 
@@ -194,8 +196,9 @@ export class MemoryWorld implements HubWorld {
     return this.viewerSockets.filter((viewer) => viewer.closed === null);
   }
 
-  async publish(_orgId: string, message: LiveMessage): Promise<boolean> {
-    this.published.push(message);
+  async publish(_orgId: string, frame: LiveFrame): Promise<boolean> {
+    this.published.push(...frame);
+    await this.feedAnswers?.promise;
     return this.feedWatched;
   }
 
@@ -229,6 +232,11 @@ export class MemoryWorld implements HubWorld {
   /** The object is evicted: memory is gone, storage and sockets stay. */
   evict(): void {
     this.hub = new Hub(this, this.#versions);
+  }
+
+  /** What was begun and not waited for. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
   }
 
   connect(keyHash: string = KEY_HASH): MemoryAgentSocket {
@@ -424,8 +432,8 @@ export class MemoryViewer implements ViewerSocket {
     this.jobId = jobId;
   }
 
-  send(text: string): void {
-    this.received.push(JSON.parse(text) as LiveMessage);
+  tell(frame: LiveFrame): void {
+    this.received.push(...frame);
   }
 
   close(code: number): void {

@@ -9,8 +9,8 @@ import {
   LIVE_CLOSE,
   LIVE_JOBS_MAX,
   LIVE_SOCKET_MS_MAX,
+  type LiveFrame,
   type LiveJob,
-  type LiveMessage,
 } from "../schema/live.ts";
 import { HEARTBEAT, HEARTBEAT_ANSWER } from "../schema/protocol.ts";
 import { scopedDb } from "../schema/scoped-db.ts";
@@ -24,12 +24,15 @@ import {
   viewerSessionOf,
   type ViewerSessionEnv,
 } from "./viewer-sessions.ts";
+import { Newest, ViewerWindows } from "./viewer-window.ts";
 
 export interface OrganizationFeedEnv extends ViewerSessionEnv {
   readonly AGENT: DurableObjectNamespace<AgentObject>;
 }
 
 const VIEWERS_MAX = 1_000;
+/** What arrives in so short a time goes to the viewers together; the first of it at once. */
+const GATHER_MS = 50;
 /** Sockets at agents' objects that are remembered, over all sessions; the oldest are forgotten, and noticed within a minute. */
 const WATCHES_MAX = 5_000;
 /** Calls at once when sessions end. */
@@ -37,6 +40,9 @@ const AGENTS_TOLD_MAX = 100;
 
 export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
   readonly #jobs = new Map<string, LiveJob>();
+  readonly #windows = new ViewerWindows();
+  readonly #gathered = new Newest();
+  #isGathering = false;
 
   constructor(context: DurableObjectState, env: OrganizationFeedEnv) {
     super(context, env);
@@ -92,15 +98,27 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
     if (dueMs !== null) await this.ctx.storage.setAlarm(dueMs);
   }
 
-  /** Hands a state on to who watches; resolves with whether anybody does. */
-  async publish(orgId: string, message: LiveMessage): Promise<boolean> {
+  /** Hands states on to who watches; resolves with whether anybody does. */
+  async publish(orgId: string, frame: LiveFrame): Promise<boolean> {
     this.#assertOwn(orgId);
-    if (message.type === "job") this.#keep(message.job);
-    if (message.type === "agent") this.#setOnline(message.agentId, message.online);
-    const viewers = this.#viewers();
-    const text = JSON.stringify(message);
-    for (const viewer of viewers) viewer.send(text);
-    return viewers.length > 0;
+    for (const message of frame) {
+      if (message.type === "job") this.#keep(message.job);
+      if (message.type === "agent") this.#setOnline(message.agentId, message.online);
+    }
+    const isWatched = this.#openSockets().length > 0;
+    if (!isWatched) return false;
+    for (const message of frame) this.#gathered.put(message);
+    if (!this.#isGathering) this.#tellViewers();
+    return true;
+  }
+
+  #tellViewers(): void {
+    this.#isGathering = this.#gathered.size > 0;
+    if (!this.#isGathering) return;
+    const frame = this.#gathered.take();
+    const text = JSON.stringify(frame);
+    for (const socket of this.#viewers()) this.#windows.of(socket).tell(frame, text);
+    setTimeout(() => this.#tellViewers(), GATHER_MS);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -114,7 +132,7 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
     const session = viewerSessionOf(request.headers, this.env, Date.now());
     server.serializeAttachment({ ...session, untilMs: Date.now() + LIVE_SOCKET_MS_MAX });
     const jobs = [...this.#jobs.values()];
-    server.send(JSON.stringify({ type: "snapshot", jobs } satisfies LiveMessage));
+    this.#windows.of(server).tell([{ type: "snapshot", jobs }]);
     void this.#checkLater(session.checkMs);
     const agentIds = new Set(jobs.map((job) => job.agentId));
     this.ctx.waitUntil(
@@ -123,7 +141,16 @@ export class OrganizationFeed extends DurableObject<OrganizationFeedEnv> {
     return new Response(null, { status: 101, webSocket: client });
   }
 
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
+    if (typeof message === "string") this.#windows.of(socket).hear(message);
+  }
+
+  override webSocketError(socket: WebSocket): void {
+    this.#windows.forget(socket);
+  }
+
   override webSocketClose(socket: WebSocket, code: number): void {
+    this.#windows.forget(socket);
     socket.close(code === 1005 || code === 1006 ? 1000 : code, "");
   }
 

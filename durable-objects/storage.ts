@@ -6,7 +6,7 @@
 import type { Desired } from "../schema/protocol.ts";
 import type { HubStore, Identity } from "./hub.ts";
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 
 export function hubStore(sql: SqlStorage): HubStore {
   let isMade = sql.exec("SELECT name FROM sqlite_master WHERE name = 'version'").toArray().length > 0;
@@ -50,14 +50,18 @@ export function hubStore(sql: SqlStorage): HubStore {
     },
     session() {
       const row = sql.exec<SessionRow>("SELECT * FROM session").one();
-      return { epoch: row.epoch, eventSeq: row.event_seq, offlineDueMs: row.offline_due_ms };
+      const { told_facts: facts, told_ms: atMs } = row;
+      const told = facts === null || atMs === null ? null : { facts, atMs };
+      return { epoch: row.epoch, eventSeq: row.event_seq, offlineDueMs: row.offline_due_ms, told };
     },
     setSession(session) {
       sql.exec(
-        "UPDATE session SET epoch = ?, event_seq = ?, offline_due_ms = ?",
+        "UPDATE session SET epoch = ?, event_seq = ?, offline_due_ms = ?, told_facts = ?, told_ms = ?",
         session.epoch,
         session.eventSeq,
         session.offlineDueMs,
+        session.told?.facts ?? null,
+        session.told?.atMs ?? null,
       );
     },
     desired() {
@@ -92,7 +96,13 @@ type IdentityRow = {
   offered: number | null;
   locked: number;
 };
-type SessionRow = { epoch: number; event_seq: number; offline_due_ms: number | null };
+type SessionRow = {
+  epoch: number;
+  event_seq: number;
+  offline_due_ms: number | null;
+  told_facts: string | null;
+  told_ms: number | null;
+};
 type DesiredRow = { job_id: string; message: string; applied: number };
 
 function migrate(sql: SqlStorage): void {
@@ -101,12 +111,17 @@ function migrate(sql: SqlStorage): void {
   if (version === SCHEMA_VERSION) return;
   if (version !== undefined) {
     if (version < 2) sql.exec("ALTER TABLE identity ADD COLUMN pending INTEGER NOT NULL DEFAULT 0");
+    if (version < 3)
+      sql.exec(`
+        ALTER TABLE identity ADD COLUMN key_made_ms INTEGER;
+        ALTER TABLE identity ADD COLUMN next_key_hash TEXT;
+        ALTER TABLE identity ADD COLUMN generation INTEGER;
+        ALTER TABLE identity ADD COLUMN offered INTEGER;
+        ALTER TABLE identity ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+      `);
     sql.exec(`
-      ALTER TABLE identity ADD COLUMN key_made_ms INTEGER;
-      ALTER TABLE identity ADD COLUMN next_key_hash TEXT;
-      ALTER TABLE identity ADD COLUMN generation INTEGER;
-      ALTER TABLE identity ADD COLUMN offered INTEGER;
-      ALTER TABLE identity ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE session ADD COLUMN told_facts TEXT;
+      ALTER TABLE session ADD COLUMN told_ms INTEGER;
       UPDATE version SET number = ${SCHEMA_VERSION};
     `);
     return;
@@ -118,8 +133,10 @@ function migrate(sql: SqlStorage): void {
       pending INTEGER NOT NULL, key_made_ms INTEGER, next_key_hash TEXT, generation INTEGER,
       offered INTEGER, locked INTEGER NOT NULL
     );
-    CREATE TABLE session (epoch INTEGER NOT NULL, event_seq INTEGER NOT NULL, offline_due_ms INTEGER);
-    INSERT INTO session VALUES (0, 0, NULL);
+    CREATE TABLE session (
+      epoch INTEGER NOT NULL, event_seq INTEGER NOT NULL, offline_due_ms INTEGER, told_facts TEXT, told_ms INTEGER
+    );
+    INSERT INTO session VALUES (0, 0, NULL, NULL, NULL);
     CREATE TABLE desired (job_id TEXT PRIMARY KEY, message TEXT NOT NULL, applied INTEGER NOT NULL);
     INSERT INTO version VALUES (${SCHEMA_VERSION});
   `);

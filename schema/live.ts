@@ -2,8 +2,10 @@
  * What a dashboard hears over `/api/live`, one socket per page. `?job=<id>` watches one job, at its agent's object;
  * without it the socket hears of all active jobs of the organization, at its feed.
  *
- * First comes a `snapshot`, then the newest state of whatever changed. Every message is whole, none is a delta, so a
- * viewer that missed some is right again with the next. The viewer sends nothing but the heartbeat `p`, answered `q`.
+ * A frame is a list of messages, oldest first. First comes a `snapshot`, then the newest state of whatever changed. Every
+ * message is whole, none is a delta, so a viewer that missed some is right again with the next.
+ *
+ * The viewer says two things: the heartbeat `p`, answered `q`, and now and then how much it has read (`live-window.ts`).
  */
 import * as z from "zod";
 import { agentId, jobId } from "./ids.ts";
@@ -42,3 +44,6 @@ export const liveMessage = z.discriminatedUnion("type", [
   z.object({ type: z.literal("agent"), agentId, online: z.boolean() }),
 ]);
 export type LiveMessage = z.infer<typeof liveMessage>;
+
+/** One frame from the server. */
+export type LiveFrame = readonly LiveMessage[];

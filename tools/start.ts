@@ -83,7 +83,9 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const secrets = readSecrets(join(options.dataDir, "secrets.json"));
   say("Building the dashboard …");
-  await build({ logLevel: "error" });
+  // Into a folder of its own: another control plane may serve `dist/ui`, and begins anew when that changes.
+  const assetsDir = join(options.dataDir, "dashboard");
+  await build({ logLevel: "error", build: { outDir: assetsDir, emptyOutDir: true } });
 
   const storage = options.storage ?? (await startStorage(options.dataDir));
   const microsoft = await startSignIn(options, storage);
@@ -94,6 +96,7 @@ async function run(options: Options, interrupted: Promise<number>): Promise<numb
     dataDir: join(options.dataDir, "control-plane"),
     port,
     secrets: { ...secrets, ...microsoft, APP_URL: `http://127.0.0.1:${port}` },
+    assetsDir,
   });
   running.push(controlPlane);
   const { url } = controlPlane;

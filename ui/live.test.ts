@@ -72,8 +72,28 @@ test("[U5] the heartbeat also goes out while messages arrive", async () => {
     await clock.pass(1_000);
     sockets.last.say({ type: "agent", agentId: "agt_1", online: true });
   }
-  expect(sockets.last.sent).toEqual(["p", "p", "p"]);
+  expect(sockets.last.sent.filter((word) => word === "p")).toHaveLength(3);
   expect(states.at(-1)).toBe("live");
+});
+
+test("[L21] what was read is said after every eighth frame, and anew on each socket", async () => {
+  const { clock, sockets, heard, connection } = setUp();
+  connection.watch({ kind: "organization" });
+  sockets.last.events.opened();
+  const online = { type: "agent", agentId: "agt_1", online: true } as const;
+  for (let frame = 0; frame < 20; frame++) sockets.last.say(online);
+  sockets.last.events.received("q");
+  expect(sockets.last.sent).toEqual(["r8", "r8"]);
+  sockets.last.events.closed(1006);
+  await clock.pass(2_000);
+  sockets.last.events.opened();
+  for (let frame = 0; frame < 7; frame++) sockets.last.say(online);
+  expect(sockets.last.sent).toEqual([]);
+  sockets.last.events.received(
+    JSON.stringify([online, { type: "of tomorrow" }, { ...online, online: false }]),
+  );
+  expect(sockets.last.sent).toEqual(["r8"]);
+  expect(heard.slice(-2)).toEqual([online, { ...online, online: false }]);
 });
 
 test("[U6] the wait for the next try grows, is jittered, and never exceeds 30 seconds", async () => {

@@ -3,9 +3,10 @@
  *
  * It hides connecting, the heartbeat, reconnecting and old sockets' late events. It promises that the listener hears the
  * messages of the topic that is watched now and of no other, and is told `reopened` after each gap, so that it fetches anew
- * what it may have missed. Messages are whole states; nothing is sent by us but the heartbeat.
+ * what it may have missed. Messages are whole states; nothing is sent by us but the heartbeat and how much was read.
  */
 import type { LiveMessage } from "../schema/live.ts";
+import { ReadCounter } from "../schema/live-window.ts";
 import type { Clock } from "./clock.ts";
 import { LIVE_CLOSE } from "./contract.ts";
 
@@ -70,6 +71,7 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
     if (topic === null) return;
     const mine = ++generation;
     const present = () => mine === generation;
+    const read = new ReadCounter();
     cancelNext();
     socket = world.openSocket(livePath(topic), {
       opened() {
@@ -84,8 +86,10 @@ export function createLiveConnection(world: LiveWorld, listener: LiveListener): 
         if (!present()) return;
         tries = 0;
         cancelGiveUp();
-        const message = readLiveMessage(text);
-        if (message !== null) listener.onMessage(message);
+        if (!text.startsWith("[")) return;
+        const word = read.count(text);
+        if (word !== null) socket?.send(word);
+        for (const message of readFrame(text)) listener.onMessage(message);
       },
       closed(code) {
         if (present()) drop(code);
@@ -177,15 +181,18 @@ function livePath(topic: LiveTopic | null): string {
   return topic.kind === "organization" ? "/api/live" : `/api/live?job=${encodeURIComponent(topic.jobId)}`;
 }
 
-/** Null for the heartbeat's `q` and for a type we do not know: a newer server may say more than this page understands. */
-function readLiveMessage(text: string): LiveMessage | null {
-  if (!text.startsWith("{")) return null;
-  let message: unknown;
+/** Without the messages of a type we do not know: a newer server may say more than this page understands. */
+function readFrame(text: string): LiveMessage[] {
+  let messages: unknown;
   try {
-    message = JSON.parse(text);
+    messages = JSON.parse(text);
   } catch {
-    return null;
+    return [];
   }
+  return Array.isArray(messages) ? messages.filter(isLiveMessage) : [];
+}
+
+function isLiveMessage(message: unknown): message is LiveMessage {
   const type = typeof message === "object" && message !== null && "type" in message ? message.type : null;
-  return type === "snapshot" || type === "job" || type === "agent" ? (message as LiveMessage) : null;
+  return type === "snapshot" || type === "job" || type === "agent";
 }

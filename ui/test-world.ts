@@ -70,7 +70,7 @@ export function createSockets() {
         events,
         sent: [],
         closedByUs: false,
-        say: (message) => events.received(JSON.stringify(message)),
+        say: (message) => events.received(JSON.stringify([message])),
       };
       sockets.push(socket);
       return {

@@ -226,7 +226,7 @@ test("[C1] whatever is told live is told to our own people only", async () => {
   line.send(frame(sessionEpoch, 4, { ...MESSAGES["event"]?.(ours.jobId)[0], eventSeq: heldBy(line) + 1 }));
   line.send(frame(sessionEpoch, 5, { ...MESSAGES["progress"]?.(ours.jobId)[0] }));
   await own.next((text) => {
-    wanted.delete((JSON.parse(text) as { type: "job" }).type);
+    for (const { type } of JSON.parse(text) as { type: "job" }[]) wanted.delete(type);
     return wanted.size === 0 ? true : undefined;
   });
   await foreign.next((text) => (text.includes('"snapshot"') ? true : undefined));

@@ -2,6 +2,7 @@
 import type { Duplex } from "node:stream";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { liveMessage } from "../../schema/live.ts";
+import { LIVE_UNREAD_MAX } from "../../schema/live-window.ts";
 import {
   PROTOCOL_VERSION,
   readHubFrame,
@@ -114,10 +115,14 @@ async function watch(path: string, browser = owner): Promise<Line> {
 
 async function see(line: Line, fits: (message: LiveMessage) => boolean): Promise<LiveMessage> {
   return await line.next((text) => {
-    const message = JSON.parse(text) as LiveMessage;
-    return fits(message) ? message : undefined;
+    return (JSON.parse(text) as LiveMessage[]).find(fits);
   });
 }
+
+const isAt = (jobId: string, filesCompleted: number) => (message: LiveMessage) =>
+  message.type === "job" &&
+  message.job.jobId === jobId &&
+  message.job.totals.filesCompleted === filesCompleted;
 
 async function seeJob(line: Line, expected: object): Promise<void> {
   const message = await see(line, ({ type }) => type === "job");
@@ -290,10 +295,9 @@ describe("from the first word to the report", () => {
     });
 
     const viewer = await watch(`/api/live?job=${jobId}`);
-    expect(JSON.parse(await viewer.next((text) => text))).toMatchObject({
-      type: "snapshot",
-      jobs: [{ jobId, status: "scanning", agentOnline: true }],
-    });
+    expect(JSON.parse(await viewer.next((text) => text))).toMatchObject([
+      { type: "snapshot", jobs: [{ jobId, status: "scanning", agentOnline: true }] },
+    ]);
     expect((await agent.hear("report_rate")).seconds).toBe(1);
 
     agent.say(phase(jobId, 2, "running"), progress(jobId, 1, 3));
@@ -427,17 +431,13 @@ describe("from the first word to the report", () => {
     const other = await makeOrganization();
     const { agent, jobId } = await running();
     const [feed, foreign] = [await watch("/api/live"), await watch("/api/live", other.people.viewer)];
-    const snapshot = JSON.parse(await feed.next((text) => text)) as LiveMessage;
+    const snapshot = await see(feed, ({ type }) => type === "snapshot");
     const jobIds = snapshot.type === "snapshot" ? snapshot.jobs.map((job) => job.jobId) : [];
     expect(jobIds).toContain(jobId);
     expect(jobIds).not.toContain(other.jobId);
     expect((await agent.hear("report_rate")).seconds).toBe(1);
     agent.say(progress(jobId, 1, 5));
-    await see(
-      feed,
-      (message) =>
-        message.type === "job" && message.job.jobId === jobId && message.job.totals.filesCompleted === 5,
-    );
+    await see(feed, isAt(jobId, 5));
     expect(foreign.texts.join()).not.toContain(jobId);
 
     agent.say(result(jobId, 2, "completed"));
@@ -451,6 +451,27 @@ describe("from the first word to the report", () => {
     feed.close();
     next.close();
     foreign.close();
+  });
+
+  test("[L21] a viewer that reads nothing is sent so much and no more, and the newest when it has read", async () => {
+    const { agent, jobId } = await running();
+    const [viewer, feed] = [await watch(`/api/live?job=${jobId}`), await watch("/api/live")];
+    await Promise.all([viewer, feed].map((line) => see(line, ({ type }) => type === "snapshot")));
+    const last = 3 * LIVE_UNREAD_MAX.frames;
+    for (let seq = 1; seq <= last; seq++) {
+      agent.say(progress(jobId, seq, seq));
+      await agent.hear("ack", ({ progress: acked }) => acked[jobId] === seq);
+    }
+    expect(feed.texts.length).toBeLessThanOrEqual(LIVE_UNREAD_MAX.frames);
+    feed.send(`r${LIVE_UNREAD_MAX.frames}`);
+    await see(feed, isAt(jobId, last));
+    expect(viewer.texts).toHaveLength(LIVE_UNREAD_MAX.frames);
+    viewer.send("r8");
+    await see(viewer, isAt(jobId, last));
+    expect(viewer.texts).toHaveLength(LIVE_UNREAD_MAX.frames + 1);
+    agent.say(progress(jobId, last + 1, last + 1));
+    await see(viewer, isAt(jobId, last + 1));
+    for (const line of [viewer, feed]) line.close();
   });
 
   test("[L8] a job whose end the feed never heard of is not shown to the next viewer as running", async () => {

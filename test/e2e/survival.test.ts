@@ -27,13 +27,15 @@ beforeAll(async () => {
 });
 afterAll(async () => await world?.stop());
 
-function source(name: string): SourceTree {
+type Source = Pick<SourceTree, "root" | "expected">;
+
+function source(name: string): Source {
   const folder = join(world.folder, `${name}-source`);
   mkdirSync(folder);
   return makePlainTree(folder, [16 * MIB, ...Array.from({ length: 40 }, (_, index) => 1_000 + index)]);
 }
 
-async function begin(name: string, agentId: string, { root }: SourceTree): Promise<string> {
+async function begin(name: string, agentId: string, { root }: Source): Promise<string> {
   const project = await world.makeProject(name, storage.connectionString);
   const options = { concurrency: 2, chunkSizeMiB: 1 };
   const { id } = await world.makeJob(project, agentId, root, { options });
@@ -45,15 +47,11 @@ async function begin(name: string, agentId: string, { root }: SourceTree): Promi
   return id;
 }
 
-async function expectWhole(name: string, jobId: string, { expected }: SourceTree): Promise<void> {
+async function expectWhole(name: string, jobId: string, { expected }: Source): Promise<void> {
   storage.delayMs = 0;
   const { status, report } = await world.finalJob(jobId);
   expect(status, JSON.stringify(report)).toBe("completed");
   expect(await world.downloadAll(name)).toEqual(expected);
-}
-
-async function status(agentId: string): Promise<string | undefined> {
-  return (await world.api.list<Agent>("/api/agents")).find(({ id }) => id === agentId)?.status;
 }
 
 test("[X24] a machine that stands still in the middle of a job goes on by itself when it wakes, with the same process", async () => {
@@ -62,7 +60,7 @@ test("[X24] a machine that stands still in the middle of a job goes on by itself
   const jobId = await begin("sleeper", agentId, tree);
   agent.kill("SIGSTOP");
   const sent = storage.acceptedBytes();
-  await new Promise((done) => setTimeout(done, 8_000));
+  await new Promise((done) => setTimeout(done, 5_000));
   expect(storage.acceptedBytes() - sent).toBeLessThan(4 * MIB);
   agent.kill("SIGCONT");
   await expectWhole("sleeper", jobId, tree);

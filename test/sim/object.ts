@@ -7,7 +7,7 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import { type AgentSocket, type AgentSocketState, Hub, SOCKET_LIMITS } from "../../durable-objects/hub.ts";
 import { type JobRecord, jobRecord } from "../../durable-objects/job-record.ts";
 import { hubStore } from "../../durable-objects/storage.ts";
-import type { LiveMessage } from "../../schema/live.ts";
+import type { LiveFrame } from "../../schema/live.ts";
 import { HEARTBEAT, HEARTBEAT_ANSWER } from "../../schema/protocol.ts";
 import type { ScopedDb } from "../../schema/scoped-db.ts";
 import type { Chance, SimulatedClock } from "./clock.ts";
@@ -24,7 +24,7 @@ export interface ObjectWorld {
   readonly db: ScopedDb;
   /** Whether somebody looks at the organization's feed just now. */
   readonly isWatched: () => boolean;
-  readonly onPublished: (message: LiveMessage) => void | Promise<void>;
+  readonly onPublished: (frame: LiveFrame) => void | Promise<void>;
   /** Counts what the platform would charge for. */
   readonly meter?: Meter;
 }
@@ -167,11 +167,11 @@ export class SimulatedObject {
       record: ({ agentId }) => this.#ofThisLife(jobRecord(db, agentId)),
       agentSocket: () => this.#open()[0] ?? null,
       viewers: () => [],
-      publish: async (_, message) => {
+      publish: async (_, frame) => {
         // A call of the feed's object.
         this.#meter?.add("objectRequests");
         this.#meter?.add("objectMs", CALL_MS);
-        await this.#world.onPublished(message);
+        await this.#world.onPublished(frame);
         return this.#world.isWatched();
       },
       setAlarm: (atMs) => this.#arm(atMs),
@@ -245,7 +245,7 @@ export class SimulatedObject {
 }
 
 /** What the production storage uses of an object's SQLite. */
-function sqlStorage(sqlite: DatabaseSync, meter: Meter | undefined): SqlStorage {
+export function sqlStorage(sqlite: DatabaseSync, meter?: Meter): SqlStorage {
   const prepared = new Map<string, StatementSync>();
   const total = sqlite.prepare("SELECT total_changes() AS n");
   const changed = () => total.get()?.["n"] as number;

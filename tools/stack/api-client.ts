@@ -5,7 +5,8 @@
 import { randomUUID } from "node:crypto";
 import type { ErrorBody } from "../../schema/errors.ts";
 import { IDEMPOTENCY_HEADER, type Page } from "../../schema/api.ts";
-import type { LiveMessage } from "../../schema/live.ts";
+import type { LiveFrame, LiveMessage } from "../../schema/live.ts";
+import { ReadCounter } from "../../schema/live-window.ts";
 
 const LIMIT_MS = 30_000;
 
@@ -107,8 +108,12 @@ export class ApiClient {
     // Node's WebSocket takes headers as a third way to say its options (undici).
     const options = { headers: this.headers() } as unknown as string[];
     const socket = new WebSocket(address, options);
+    const read = new ReadCounter();
     socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-      if (typeof data === "string" && data.startsWith("{")) hear(JSON.parse(data) as LiveMessage);
+      if (typeof data !== "string") return;
+      const word = read.count(data);
+      if (word !== null) socket.send(word);
+      for (const message of JSON.parse(data) as LiveFrame) hear(message);
     });
     const { promise: closed, resolve } = Promise.withResolvers<void>();
     socket.addEventListener("close", () => resolve());

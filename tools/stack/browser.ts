@@ -38,8 +38,10 @@ export async function launchBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: program.path,
     timeout: LAUNCH_MS_MAX,
-    env: childEnvironment(program.env),
+    // Whatever this machine speaks: with the locale "C" Chromium names a language that the page's `Intl` does not take.
+    env: childEnvironment({ ...program.env, LANG: "en_US.UTF-8", LC_ALL: "en_US.UTF-8" }),
     args: [
+      "--lang=en-US",
       // Chromium's sandbox refuses to run as root, which containers do; the pages are our own.
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
       "--disable-dev-shm-usage",

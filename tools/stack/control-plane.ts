@@ -24,6 +24,8 @@ export async function startControlPlane(options: {
   secrets: Readonly<Record<string, string>>;
   /** Of the Worker; the product's own unless said. */
   configPath?: string;
+  /** The built dashboard; `dist/ui` unless said. When it changes, all connections are cut. */
+  assetsDir?: string;
 }): Promise<ControlPlane> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const state = join(options.dataDir, "state");
@@ -40,10 +42,12 @@ export async function startControlPlane(options: {
     limitMs: START_LIMIT_MS,
   }).finally(() => migrate.kill("SIGKILL"));
   if (migrate.exitCode !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
+  const assets = options.assetsDir === undefined ? [] : ["--assets", options.assetsDir];
   const child = wrangler(
     [
       ...config,
       "dev",
+      ...assets,
       "--persist-to",
       state,
       "--port",
