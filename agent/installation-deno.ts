@@ -28,6 +28,14 @@ export const EXIT = {
   revoked: 5,
 } as const;
 export const SEPARATOR = Deno.build.os === "windows" ? "\\" : "/";
+/** Where the distributions keep their authorities (Debian, Red Hat, SUSE, Alpine). */
+const STORES_LINUX = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
 export const STOP_SIGNALS: readonly Deno.Signal[] =
   Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
 
@@ -99,13 +107,26 @@ export function joinNetwork(folder: string | null): void {
   for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
   const authorities = Deno.env.get("DENO_CERT");
   if (authorities) checkAuthorities(authorities);
-  if (variables["DENO_TLS_CA_STORE"] === undefined) return;
-  try {
-    // Reads every store there is; one that failed is read anew the next time.
-    Deno.createHttpClient({}).close();
-  } catch {
-    // A machine without a store of its own, such as a bare container: then nothing at all would be trusted.
+  // Deno trusts nothing at all when it is to read a store that is not there, and does not try again (2.9.4, compiled).
+  if (variables["DENO_TLS_CA_STORE"] !== undefined && !hasStore())
     Deno.env.set("DENO_TLS_CA_STORE", "mozilla");
+}
+
+/** A bare container has none. Windows and macOS always do; elsewhere it is a file in one of the usual places. */
+function hasStore(): boolean {
+  if (Deno.build.os !== "linux") return true;
+  const file = Deno.env.get("SSL_CERT_FILE");
+  const folder = Deno.env.get("SSL_CERT_DIR");
+  if (file) return exists(file);
+  return folder ? exists(folder) : STORES_LINUX.some(exists);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -4,7 +4,7 @@
  * Permissions it needs, and no others; no program is started, nothing native is loaded:
  *   --allow-net --allow-read --allow-write
  *   --allow-env=REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
- *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE
+ *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE,SSL_CERT_FILE,SSL_CERT_DIR
  *   --allow-sys=hostname,osRelease,uid
  * Reading is wide because the sources are chosen in the dashboard; writing because the state folder can be given.
  */
@@ -193,7 +193,10 @@ async function exchangeCode(
     if (error instanceof ApiUnreachable || (error instanceof ApiRefusal && error.status >= 500)) {
       const found = await findObstacle(lookAt(platform, url), AbortSignal.any([]));
       if (found !== null)
-        throw new Exit(EXIT.unreachable, `Cannot reach ${host}: ${found.what}. ${found.todo}`);
+        throw new Exit(
+          EXIT.unreachable,
+          `Cannot reach ${host}: ${found.what}. ${found.todo}. If that is not the address, give the right one with --url`,
+        );
       throw new Exit(
         EXIT.unreachable,
         `${error.message}. Check the address, that this machine is online, and that its firewall or proxy lets ${host} through`,
