@@ -41,6 +41,10 @@ export class ScopedDb {
     from: OrgTable,
     query: Query = {},
   ): Promise<SelectResultFields<F>[]> {
+    return (await this.#reading(fields, from, query)) as SelectResultFields<F>[];
+  }
+
+  #reading<F extends Fields>(fields: F, from: OrgTable, query: Query) {
     const select = this.#db.select(fields).from(from).$dynamic();
     for (const { table, on, kind } of query.join ?? []) {
       const condition = and(eq(table.orgId, this.orgId), on);
@@ -50,7 +54,7 @@ export class ScopedDb {
     select.where(and(eq(from.orgId, this.orgId), query.where));
     if (query.orderBy !== undefined) select.orderBy(...[query.orderBy].flat());
     if (query.limit !== undefined) select.limit(query.limit);
-    return (await select) as SelectResultFields<F>[];
+    return select;
   }
 
   /** The first row of chosen fields, or null. */
@@ -108,6 +112,19 @@ export class ScopedDb {
   async batch(writes: readonly [Write, ...Write[]]): Promise<number[]> {
     const results: BatchResponse<[Write, ...Write[]]> = await this.#db.batch(writes as [Write, ...Write[]]);
     return (results as unknown as D1Result[]).map((result) => result.meta.changes);
+  }
+
+  /** Writes together or not at all, and reads the first row of chosen fields as it is then, in one call. */
+  async batchThenFirst<F extends Fields>(
+    writes: readonly [Write, ...Write[]],
+    fields: F,
+    from: OrgTable,
+    query: Query,
+  ): Promise<{ changes: number[]; row: SelectResultFields<F> | null }> {
+    const read = this.#reading(fields, from, { ...query, limit: 1 });
+    const results = (await this.#db.batch([...writes, read] as [Write, ...Write[]])) as unknown[];
+    const rows = results.pop() as SelectResultFields<F>[];
+    return { changes: (results as D1Result[]).map(({ meta }) => meta.changes), row: rows[0] ?? null };
   }
 }
 

@@ -34,7 +34,7 @@ import {
   type TransferOptions,
 } from "../../schema/job.ts";
 import type { Desired } from "../../schema/protocol.ts";
-import type { ScopedDb } from "../../schema/scoped-db.ts";
+import type { ScopedDb, Write } from "../../schema/scoped-db.ts";
 import { agents, clients, jobFailures, jobs, projects } from "../../schema/tables.ts";
 import { canDelete, deletingOption, type GrantPurpose } from "../azure/grants.ts";
 import { invalid, notFound, parse, Problem } from "../problems.ts";
@@ -361,7 +361,7 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
     );
   }
   const { set, where } = STEERING[action](Date.now());
-  const [changed] = await db.batch([
+  const writes: [Write, ...Write[]] = [
     db.update(
       jobs,
       { ...set, desiredRev: sql`${jobs.desiredRev} + 1`, updatedAt: Date.now() },
@@ -371,9 +371,15 @@ export async function steerJob(db: ScopedDb, actor: Actor, id: string, action: J
     ...(action === "cancel"
       ? [jobCancelled(db, { jobId: id, epoch: before.epoch, actorId: actor.id }, Date.now())]
       : []),
-  ]);
-  const after = await readJob(db, id);
-  if (changed === 0 && !isAsWanted(after, action)) {
+  ];
+  // Together, because the agent is told only after this.
+  const { changes, row } = await db.batchThenFirst(writes, FIELDS, jobs, {
+    join: JOIN,
+    where: eq(jobs.id, id),
+  });
+  if (row === null) throw notFound();
+  const after = show(row);
+  if (changes[0] === 0 && !isAsWanted(after, action)) {
     throw new Problem("CONFLICT", refusalOf(after, action), { status: after.status });
   }
   return after;
