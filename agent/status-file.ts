@@ -87,6 +87,9 @@ export class StatusBoard {
       case "way_blocked":
       case "websocket_blocked": {
         if (event === "way_blocked") this.#obstacle = reason;
+        // What the control plane itself has said came all the way.
+        else if (event === "session_lost" && fields["advice"] !== null && fields["status"] !== 403)
+          this.#obstacle = null;
         const isNew = this.#connection.state !== "lost";
         const since = isNew ? this.#now() : this.#connection.since;
         const told = this.#obstacle ?? reason;

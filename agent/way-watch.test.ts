@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { FaultWords } from "./commands/obstacle-words.ts";
+import { StatusBoard } from "./status-file.ts";
 import { VirtualClock, virtualPlatform } from "./virtual.ts";
 import { LOOK_AFTER_MS, LOOK_EVERY_MS, WayWatch } from "./way-watch.ts";
 
@@ -72,4 +73,29 @@ Deno.test("[X5] told to stop it ends at once, whatever it waits for", async () =
     await clock.advance(lost ? LOOK_AFTER_MS + 1 : 0);
     await end();
   }
+});
+
+Deno.test("[X5] status shows what is in the way, whatever fails behind it, until the control plane is heard again", () => {
+  const clock = new VirtualClock();
+  let text = "";
+  const board = new StatusBoard({
+    platform: virtualPlatform({ clock }),
+    facts: { version: "1.0.0", agentId: "agt_1", url: "https://hub.example" },
+    unfinished: () => [],
+    progress: () => [],
+    write: (written) => (text = written),
+  });
+  const reason = () => (JSON.parse(text) as { connection: { reason: string | null } }).connection.reason;
+  board.heard("session_lost", LOST);
+  assert.equal(reason(), "no connection");
+  board.heard("way_blocked", { reason: "A page answers", advice: "Sign in" });
+  board.heard("session_lost", LOST);
+  assert.equal(reason(), "A page answers. Sign in");
+  board.heard("session_lost", { ...LOST, status: 401, reason: "refused", advice: "The key is not accepted" });
+  assert.equal(reason(), "refused. The key is not accepted");
+  board.heard("way_blocked", { reason: "A page answers", advice: "Sign in" });
+  board.heard("session_opened", { connection: "websocket" });
+  assert.equal(reason(), null);
+  board.heard("session_lost", LOST);
+  assert.equal(reason(), "no connection");
 });

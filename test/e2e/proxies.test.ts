@@ -72,7 +72,7 @@ async function startProxy(rules: Rules): Promise<SiteProxy> {
 async function startBehind(
   name: string,
   environment: Readonly<Record<string, string>>,
-  { network, entry }: { network?: object; entry?: string } = {},
+  { network }: { network?: object } = {},
 ): Promise<AgentProcess> {
   const stateDir = join(world.folder, name);
   mkdirSync(stateDir, { mode: 0o700 });
@@ -83,7 +83,6 @@ async function startBehind(
     logFile: join(world.folder, `${name}.log`),
     executable: null,
     environment,
-    ...(entry === undefined ? {} : { entry }),
   });
   world.onStop(() => agent.stop());
   return agent;

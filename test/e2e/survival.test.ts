@@ -21,7 +21,6 @@ let world: World;
 let storage: StorageProxy;
 beforeAll(async () => {
   world = await World.start();
-  world.keepFolder = process.env["KEEP"] !== undefined;
   storage = await startStorageProxy(world.connectionString);
   world.onStop(() => storage.stop());
 });
