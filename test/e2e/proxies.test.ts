@@ -197,10 +197,9 @@ test(
     expectThrough(proxy.tunnels);
     const place = new URL(hub).host;
     if (IS_LONG) {
-      const tunnels = proxy.tunnels.get(place);
       await wait(2.5 * IDLE_MS);
-      // Heartbeats keep the one connection that there is.
-      expect([proxy.tunnels.get(place), proxy.idled.get(place) ?? 0]).toEqual([tunnels, 0]);
+      // Heartbeats keep the connection; requests have theirs.
+      expect(child.output()).not.toContain("session_lost");
     } else {
       await waitFor("The agent's connection to be ended", async () => proxy.idled.get(place), {
         limitMs: 30_000,
