@@ -123,7 +123,7 @@ export class ScopedDb {
   ): Promise<{ changes: number[]; row: SelectResultFields<F> | null }> {
     const read = this.#reading(apart(fields), from, { ...query, limit: 1 });
     const results = (await this.#db.batch([...writes, read] as [Write, ...Write[]])) as unknown[];
-    const rows = results.pop() as unknown as SelectResultFields<F>[];
+    const rows = results.pop() as SelectResultFields<F>[];
     return { changes: (results as D1Result[]).map(({ meta }) => meta.changes), row: rows[0] ?? null };
   }
 }
