@@ -75,7 +75,7 @@ export async function startOurs(options: {
   const devSecret = secret();
   const controlPlane = await startControlPlane({
     dataDir: join(options.folder, "control-plane"),
-    port: await findPort(0),
+    port: await findPort(),
     secrets: {
       PORTAL_SSO_SECRET: secret(),
       CODE_PEPPER: secret(),

@@ -35,7 +35,7 @@ const folder = mkdtempSync(join(tmpdir(), "migrate-reconnect-"));
 const devSecret = randomBytes(32).toString("hex");
 const start = {
   dataDir: folder,
-  port: await findPort(0),
+  port: await findPort(),
   configPath: recordingConfig(),
   secrets: {
     PORTAL_SSO_SECRET: randomBytes(32).toString("hex"),

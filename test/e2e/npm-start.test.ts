@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Each time on another port: what is kept must not depend on it. */
 async function npmStart(name: string, ...words: string[]): Promise<Child> {
-  const port = await findPort(0);
+  const port = await findPort();
   return startChild({
     command: NODE,
     arguments: [

@@ -119,7 +119,7 @@ function expectThrough(places: ReadonlyMap<string, number>): void {
 test.skipIf(!hasTinyproxy)(
   `[X10] a whole migration passes through tinyproxy, which wants a name and a password${hasTinyproxy ? "" : ` (${tinyproxy})`}`,
   async () => {
-    const port = await findPort(0);
+    const port = await findPort();
     const config = join(folder, "tinyproxy.conf");
     const log = join(folder, "tinyproxy-requests.log");
     const lines = [

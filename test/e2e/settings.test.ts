@@ -52,7 +52,7 @@ beforeAll(async () => {
   devSecret = secret();
   plane = await startControlPlane({
     dataDir: join(folder, "control-plane"),
-    port: await findPort(0),
+    port: await findPort(),
     secrets: {
       PORTAL_SSO_SECRET: secret(),
       CODE_PEPPER: secret(),

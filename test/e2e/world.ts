@@ -81,7 +81,7 @@ export class World {
       DEV_HUB_SECRET: devSecret,
       ...(await variablesOf(azurite.blobEndpoint)),
     };
-    const port = await findPort(0);
+    const port = await findPort();
     const startPlane = () => startControlPlane({ dataDir: join(folder, "control-plane"), port, secrets });
     const world = new World(folder, azurite.connectionString, devSecret, await startPlane(), startPlane);
     world.#stops.push(() => azurite.stop());
