@@ -31,11 +31,24 @@ export interface MachineWorld {
   readonly network: Network;
   readonly agentId: string;
   readonly keyHash: string;
-  readonly ends: (config: JobConfig) => { source: MemorySource; destination: MemoryDestination };
+  /** `allow` comes before each request to the destination: a credential may be missing, or refused. */
+  readonly ends: (run: RunOfJob) => {
+    source: MemorySource;
+    destination: MemoryDestination;
+    allow?: (signal: AbortSignal) => Promise<void>;
+  };
   /** What befalls a request to the storage: waits, or throws. */
   readonly befall: (call: Call, signal: AbortSignal) => Promise<void>;
   /** What no part of the product may ever do. */
   readonly onDefect: (what: string) => void;
+}
+
+/** What a run is opened for; `onStale` puts it down. */
+export interface RunOfJob {
+  readonly jobId: string;
+  readonly epoch: number;
+  readonly config: JobConfig;
+  readonly onStale: () => void;
 }
 
 interface Life {
@@ -48,6 +61,8 @@ export class Machine {
   readonly #databases = new Map<string, DatabaseSync>();
   readonly manifests = new Map<string, Uint8Array>();
   #life: Life | null = null;
+  #lease: Lease | null = null;
+  #aheadMs = 0;
   starts = 0;
 
   constructor(world: MachineWorld) {
@@ -56,6 +71,15 @@ export class Machine {
 
   get isRunning(): boolean {
     return this.#life !== null;
+  }
+
+  get hasLease(): boolean {
+    return this.isRunning && this.#lease?.isLive === true;
+  }
+
+  /** Its wall clock alone is set forward or back. */
+  jumpClock(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   start(): void {
@@ -68,6 +92,7 @@ export class Machine {
     const state = new AgentState(platform.openDatabase("agent.db", { exclusive: true }));
     state.claim(agentId);
     const lease = new Lease(platform.clock);
+    this.#lease = lease;
     const runner = new Runner({
       platform,
       lease,
@@ -75,10 +100,10 @@ export class Machine {
       startRun,
       refusal: () => null,
       mayRemove: () => false,
-      connect: ({ config }) => {
-        const { source, destination } = ends(config);
+      connect: (run) => {
+        const { source, destination, allow } = ends(run);
         source.hook = this.#hookOf(life);
-        destination.hook = this.#hookOf(life);
+        destination.hook = this.#hookOf(life, allow);
         return { source, destination };
       },
       shared: {
@@ -122,10 +147,12 @@ export class Machine {
     this.#world.network.reset();
   }
 
-  #hookOf(life: Life): Hook {
+  #hookOf(life: Life, allow: (signal: AbortSignal) => Promise<void> = async () => {}): Hook {
     return async (call, signal) => {
       if (life.isOver) await never();
       if (call.when === "before") {
+        await allow(signal);
+        if (life.isOver) await never();
         await this.#world.befall(call, signal);
         if (life.isOver && !this.#world.chance.of(ARRIVES_ANYWAY)) await never();
       } else {
@@ -139,7 +166,7 @@ export class Machine {
   #platform(life: Life): Platform {
     const { clock, chance } = this.#world;
     const lifeClock: Clock = {
-      now: () => clock.now(),
+      now: () => clock.now() + this.#aheadMs,
       monotonic: () => clock.monotonic(),
       sleep: async (ms, signal) => {
         await clock.sleep(ms, signal);
