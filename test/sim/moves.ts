@@ -169,6 +169,8 @@ class Story {
     });
     const network = new Network({ clock, chance: chance.branch(), object });
     const storage = chance.branch();
+    // So slow that a job is still at work when a lease has ended, and may be another's.
+    const slowMs = storage.pick([400, 3_000]);
     const machine: Machine = new Machine({
       clock,
       chance: chance.branch(),
@@ -176,7 +178,8 @@ class Story {
       agentId,
       keyHash,
       ends: (run) => this.#endsOf(agentId, run),
-      befall: async (_, signal) => await clock.sleep(storage.between(1, 400), signal),
+      befall: async (_, signal) =>
+        await clock.sleep(storage.between(1, this.#storming ? slowMs : 400), signal),
       onDefect: (what) => this.#fail(what),
     });
     void object.initialize({ orgId: this.#orgId, agentId, keyHash });
@@ -291,6 +294,24 @@ class Story {
     });
   }
 
+  /** What people do with a job of an agent they do not hear of any more, and which may be at work on it. */
+  #takeAwaySoon(agentId: string, chance: Chance): void {
+    const pauseMs = chance.between(100, 20_000);
+    const row = this.#rows().find((one) => one.agentId === agentId && !isFinal(one.status));
+    if (row === undefined) return;
+    const actor = { kind: "user", id: this.#userId, address: null } as const;
+    this.#clock.after(pauseMs, () => {
+      const takeAway = async () => {
+        await this.#poke(await steerJob(this.#db, actor, row.id, "cancel"));
+        await this.#clock.pause(chance.between(10, 2_000));
+        await this.#poke(await retryJob(this.#db, actor, row.id, undefined, async (claim) => claim));
+        await this.#clock.pause(chance.between(10, 2_000));
+        await this.#move(row.id, chance);
+      };
+      takeAway().catch((error: unknown) => this.#note(`take away ${row.id} failed: ${String(error)}`));
+    });
+  }
+
   async #move(jobId: string, chance: Chance): Promise<void> {
     const { agentId } = chance.pick(this.#sites);
     const actor = { kind: "user", id: this.#userId, address: null } as const;
@@ -376,6 +397,7 @@ class Story {
         return network.halfOpen();
       case "line_cut":
         network.isCut = true;
+        if (chance.of(0.7)) this.#takeAwaySoon(agentId, chance);
         this.#clock.after(awayMs, () => (network.isCut = false));
         return;
       case "clock_set":
