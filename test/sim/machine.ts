@@ -4,7 +4,6 @@
  * left may still arrive.
  */
 import { createHash } from "node:crypto";
-import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Call, Hook, MemoryDestination, MemorySource } from "../../agent/connectors/memory.ts";
 import { AccountGates } from "../../agent/engine/gate.ts";
@@ -12,7 +11,7 @@ import { MemoryBudget } from "../../agent/engine/memory-budget.ts";
 import { startRun } from "../../agent/engine/run.ts";
 import { Throttle } from "../../agent/engine/throttle.ts";
 import { memoryDigests } from "../../agent/engine/world.ts";
-import { type Clock, type Database, DiskError, type Platform, type SqlRow } from "../../agent/platform.ts";
+import type { Clock, Platform } from "../../agent/platform.ts";
 import { Lease } from "../../agent/lease.ts";
 import { Runner, RUNS_MAX } from "../../agent/runner.ts";
 import { holdSession } from "../../agent/session.ts";
@@ -20,6 +19,7 @@ import { AgentState } from "../../agent/state.ts";
 import { virtualPlatform } from "../../agent/virtual.ts";
 import type { JobConfig } from "../../schema/job.ts";
 import type { Chance, SimulatedClock } from "./clock.ts";
+import { SimulatedDisk } from "./disk.ts";
 import type { Network } from "./network.ts";
 
 /** A request that had left when the program was killed arrives all the same, so often. */
@@ -58,8 +58,7 @@ interface Life {
 
 export class Machine {
   readonly #world: MachineWorld;
-  readonly #databases = new Map<string, DatabaseSync>();
-  readonly manifests = new Map<string, Uint8Array>();
+  readonly #disk = new SimulatedDisk();
   #life: Life | null = null;
   #lease: Lease | null = null;
   #aheadMs = 0;
@@ -67,6 +66,11 @@ export class Machine {
 
   constructor(world: MachineWorld) {
     this.#world = world;
+  }
+
+  /** By their paths. */
+  get manifests(): ReadonlyMap<string, Uint8Array> {
+    return this.#disk.files;
   }
 
   get isRunning(): boolean {
@@ -165,6 +169,7 @@ export class Machine {
 
   #platform(life: Life): Platform {
     const { clock, chance } = this.#world;
+    const isOver = () => life.isOver;
     const lifeClock: Clock = {
       now: () => clock.now() + this.#aheadMs,
       monotonic: () => clock.monotonic(),
@@ -183,57 +188,18 @@ export class Machine {
       checksum: (text) => crc32(text),
       prepareDigests: () => {},
       digests: memoryDigests,
-      openDatabase: (path) => this.#open(path, life),
+      openDatabase: (path) => this.#disk.openDatabase(path, isOver),
       removeDatabase: (path) => {
-        if (!life.isOver) this.#databases.delete(path);
+        if (!life.isOver) this.#disk.removeDatabase(path);
       },
     });
-    const readFolder = (folder: string) =>
-      [...this.#databases.keys()]
-        .filter((path) => path.startsWith(`${folder}/`))
-        .map((path) => ({ name: path.slice(folder.length + 1), kind: "file" }) as const);
     return {
       ...platform,
-      disk: { ...platform.disk, readFolder, create: (path) => this.#create(path, life) },
-    };
-  }
-
-  #create(path: string, life: Life) {
-    if (!life.isOver) this.manifests.set(path, new Uint8Array());
-    return {
-      write: (bytes: Uint8Array) => {
-        const before = this.manifests.get(path) ?? new Uint8Array();
-        if (!life.isOver) this.manifests.set(path, Uint8Array.from([...before, ...bytes]));
+      disk: {
+        ...platform.disk,
+        readFolder: (folder) => this.#disk.readFolder(folder),
+        create: (path) => this.#disk.create(path, isOver),
       },
-      finish: () => {},
-    };
-  }
-
-  #open(path: string, life: Life): Database {
-    const database = this.#databases.get(path) ?? new DatabaseSync(":memory:");
-    this.#databases.set(path, database);
-    // What a crash left in the middle is gone.
-    if (database.isTransaction) database.exec("ROLLBACK");
-    const mustLive = () => {
-      if (life.isOver) throw new DiskError("other", "This life is over");
-    };
-    return {
-      execute: (sql) => {
-        mustLive();
-        database.exec(sql);
-      },
-      prepare: (sql) => {
-        const statement = database.prepare(sql);
-        return {
-          run: (...parameters) => {
-            mustLive();
-            statement.run(...parameters);
-          },
-          get: (...parameters) => statement.get(...parameters),
-          iterate: (...parameters) => statement.iterate(...parameters) as Iterable<SqlRow>,
-        };
-      },
-      close: () => {},
     };
   }
 }
