@@ -322,7 +322,8 @@ export type JobPreview = z.infer<typeof jobPreview>;
  * - `archived_left`: files of the last pass that were left out because what is to be replaced lies in the Archive tier.
  * - `archived_replaced`: blobs of the Archive tier that were removed so that the new ones could be written.
  * - `early_deletion`: blobs that were replaced or removed before the least age that their tier charges for; after a crash
- *   it may be a few short.
+ *   those replaced may be a few short.
+ * - `vanished_removed`: blobs that a sync removed because the source had them no more; the manifest names each.
  */
 export const NOTE_CODES = [
   "source_empty",
@@ -331,6 +332,7 @@ export const NOTE_CODES = [
   "archived_left",
   "archived_replaced",
   "early_deletion",
+  "vanished_removed",
 ] as const;
 export type NoteCode = (typeof NOTE_CODES)[number];
 /** The code is open: whoever reads it may be older than who wrote it. */

@@ -62,6 +62,9 @@ export const MANIFEST_FIELDS = [
 
 /**
  * A line. `not_reached` is an entry that a cancelled or failed run left undone, `unproved` one it could not ask about.
+ * `removed` is a blob that a sync has removed because the source had it no more, as it was: whatever an earlier line says of
+ * the path, it is not there since. Its reason is `source_vanished`, or `removal_unconfirmed` where the run ended before
+ * it could ask again.
  * Whoever reads one may have it from a stranger: nothing may be missing, and nothing may be there besides.
  */
 export const manifestRow = z.strictObject({
@@ -72,7 +75,7 @@ export const manifestRow = z.strictObject({
   /** Null when the destination can hold it under no name. */
   blob: z.string().nullable(),
   etag: z.string().nullable(),
-  outcome: z.enum(["completed", "failed", "skipped", "unproved", "not_reached"]),
+  outcome: z.enum(["completed", "failed", "skipped", "unproved", "not_reached", "removed"]),
   /** The code of a failure or of a skip. */
   reason: z.string().nullable(),
   /** How a completed entry was proved. */

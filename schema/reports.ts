@@ -212,4 +212,5 @@ const NOTE_WORDS: Readonly<Record<NoteCode, string>> = {
   archived_replaced: "Blobs of the Archive tier that were deleted and written anew",
   early_deletion:
     "Blobs replaced or removed before the least age of their tier, for which Azure may charge a fee",
+  vanished_removed: "Blobs removed because the source has their files no more, as the job says",
 };

@@ -158,7 +158,7 @@ function resultOf(counts: Readonly<Record<Count, number>>, isStopped: boolean): 
 }
 
 function isComparable(row: ManifestRow): row is Comparable {
-  return row.sha256 !== null && row.blob !== null;
+  return row.sha256 !== null && row.blob !== null && row.outcome !== "removed";
 }
 
 /** By lot of seed and path alone, so that a file is drawn again whatever else the manifest has. */

@@ -24,6 +24,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS awaiting ON outcomes (page) WHERE awaiting > 0;
   CREATE TABLE IF NOT EXISTS log (number INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS removal (page INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS vanished (number INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS failure (number INTEGER PRIMARY KEY, value TEXT NOT NULL, checked INTEGER NOT NULL);
 `;
 
@@ -37,7 +38,7 @@ export class JournalFull extends Error {
   override readonly name = "JournalFull";
 }
 
-type Table = "fact" | "listed" | "held" | "outcomes" | "log" | "removal" | "failure";
+type Table = "fact" | "listed" | "held" | "outcomes" | "log" | "removal" | "vanished" | "failure";
 
 export class JournalFile {
   readonly #database: Database;
@@ -87,6 +88,14 @@ export class JournalFile {
   /** What became of the sources of a page's entries; null while nobody has begun to remove them. */
   removals(page: number): string | null {
     return this.#text("removal", page);
+  }
+
+  /** A group of what was to be removed at the destination; null when there is none of this number. */
+  vanished(number: number): string | null {
+    return this.#text("vanished", number);
+  }
+  vanishedCount(): number {
+    return this.#number(this.#statements.vanishedCount.get());
   }
 
   pageCount(): number {
@@ -154,6 +163,9 @@ export class JournalFile {
   writeRemovals(page: number, value: string): void {
     this.#statements.write.removal.run(page, value, this.#checksum(value));
   }
+  writeVanished(number: number, value: string): void {
+    this.#statements.write.vanished.run(number, value, this.#checksum(value));
+  }
   writeFailure(number: number, value: string): void {
     this.#statements.write.failure.run(number, value, this.#checksum(value));
   }
@@ -202,12 +214,14 @@ function statementsOf(database: Database) {
       held: read("held", "page"),
       outcomes: read("outcomes", "page"),
       removal: read("removal", "page"),
+      vanished: read("vanished", "number"),
     },
     write: {
       fact: write("fact", "key"),
       listed: write("listed", "page"),
       held: write("held", "page"),
       removal: write("removal", "page"),
+      vanished: write("vanished", "number"),
       failure: write("failure", "number"),
     },
     writeOutcomes: prepare(
@@ -215,6 +229,7 @@ function statementsOf(database: Database) {
     ),
     next: { pending: next("pending"), awaiting: next("awaiting") },
     pageCount: prepare("SELECT count(*) AS count FROM listed"),
+    vanishedCount: prepare("SELECT count(*) AS count FROM vanished"),
     logRows: prepare("SELECT value, checked FROM log ORDER BY number"),
     appendLog: prepare("INSERT INTO log (value, checked) VALUES (?, ?)"),
     clear: {

@@ -81,6 +81,18 @@ export interface Noted {
   readonly archivedLeft: number;
   readonly archivedReplaced: number;
   readonly earlyDeletions: number;
+  /** Blobs that were removed because the source has them no more. */
+  readonly vanishedRemoved: number;
+}
+
+/** A group of blobs that a pass removes because their source is gone. */
+export interface VanishedGroup {
+  readonly number: number;
+  /** It came about behind the pages before this one. */
+  readonly page: number;
+  /** Before: those that are asked to go. After: those that are gone. */
+  readonly blobs: readonly Held[];
+  readonly settled: boolean;
 }
 
 /** One line of the log: an outcome, or what an entry turned out to be. */
@@ -97,6 +109,7 @@ export class Journal {
   /** As it is in memory. */
   #summary: Summary;
   #pageCount: number;
+  #vanishedCount: number;
   #lastPath: string | null = null;
   #nextPassAtMs: number | null;
 
@@ -106,6 +119,7 @@ export class Journal {
   #claimed: Page[] = [];
   readonly #facts = new Map<string, string>();
   readonly #removals = new Map<number, string>();
+  readonly #vanished = new Map<number, string>();
   #failures: string[] = [];
   #logCharacters = 0;
 
@@ -144,6 +158,7 @@ export class Journal {
     this.#summary = summary === null ? copyOf(NOTHING_YET) : readSummary(summary);
     this.#durable = copyOf(this.#summary);
     this.#pageCount = file.pageCount();
+    this.#vanishedCount = file.vanishedCount();
     const nextPassAt = file.fact("next_pass_at");
     this.#nextPassAtMs = nextPassAt === null ? null : Number(nextPassAt);
     this.#foldLog();
@@ -380,6 +395,32 @@ export class Journal {
     return this.flush();
   }
 
+  /** What vanished, group after group, of all passes; those of a pass that was cut off are not settled. */
+  *vanishedGroups(): Generator<VanishedGroup, void> {
+    for (let number = 0; number < this.#vanishedCount; number++) {
+      const text = this.#vanished.get(number) ?? this.#file.vanished(number);
+      if (text === null) throw new JournalError(`Cannot read journal: group ${number} is not there`);
+      yield { number, ...(JSON.parse(text) as Omit<VanishedGroup, "number">) };
+    }
+  }
+
+  /** Returns the group once it is durable: from then on these blobs may be gone. */
+  async beginVanished(blobs: readonly Held[]): Promise<VanishedGroup> {
+    const group = { page: this.#pageCount, blobs, settled: false };
+    const number = this.#vanishedCount++;
+    this.#vanished.set(number, JSON.stringify(group));
+    await this.flush();
+    return { number, ...group };
+  }
+
+  /** These are gone, and the others are not; `early`: how many of them before the least age that is charged for. */
+  settleVanished({ number, page }: VanishedGroup, gone: readonly Held[], early: number): Promise<void> {
+    this.#vanished.set(number, JSON.stringify({ page, blobs: gone, settled: true }));
+    this.#summary.noted.vanishedRemoved += gone.length;
+    this.#summary.noted.earlyDeletions += early;
+    return this.flush();
+  }
+
   noteBlockBytes(bytes: number): Promise<void> {
     this.#note("block_bytes", String(bytes));
     return this.flush();
@@ -515,6 +556,7 @@ export class Journal {
     if (folds) this.#file.clearLog();
     else if (log !== null) this.#file.appendLog(log);
     for (const [page, value] of this.#removals) this.#file.writeRemovals(page, value);
+    for (const [number, value] of this.#vanished) this.#file.writeVanished(number, value);
     const firstFailure = Math.min(this.#summary.failures, FAILURES_KEPT_MAX) - this.#failures.length;
     for (const [index, failure] of this.#failures.entries())
       this.#file.writeFailure(firstFailure + index, failure);
@@ -529,6 +571,7 @@ export class Journal {
     this.#claimed = [];
     this.#failures = [];
     this.#removals.clear();
+    this.#vanished.clear();
     this.#facts.clear();
     this.#waiting = null;
     this.#durable = copyOf(this.#summary);
@@ -540,7 +583,7 @@ export class Journal {
 
   #isClean(): boolean {
     if (this.#changes.length > 0 || this.#newPages.length > 0 || this.#claimed.length > 0) return false;
-    if (this.#removals.size > 0) return false;
+    if (this.#removals.size > 0 || this.#vanished.size > 0) return false;
     const [now, written] = [this.#summary, this.#durable];
     if (this.#facts.size > 0 || now.totals.bytesSent !== written.totals.bytesSent) return false;
     if (now.noted.earlyDeletions !== written.noted.earlyDeletions) return false;
@@ -660,7 +703,7 @@ const NOTHING_YET: Readonly<Summary> = {
     tooLarge: 0,
     unreadable: 0,
   },
-  noted: { archivedLeft: 0, archivedReplaced: 0, earlyDeletions: 0 },
+  noted: { archivedLeft: 0, archivedReplaced: 0, earlyDeletions: 0, vanishedRemoved: 0 },
 };
 
 function copyOf(summary: Readonly<Summary>): Summary {
@@ -675,8 +718,9 @@ function copyOf(summary: Readonly<Summary>): Summary {
 
 /** It may have been written by an older agent. */
 function readSummary(text: string): Summary {
-  const unknown = { isScanned: false, preview: null, noted: { ...NOTHING_YET.noted } };
-  return { ...unknown, ...(JSON.parse(text) as Omit<Summary, keyof typeof unknown>) };
+  const read = JSON.parse(text) as Omit<Summary, "isScanned" | "preview" | "noted"> & Partial<Summary>;
+  const noted = { ...NOTHING_YET.noted, ...read.noted };
+  return { isScanned: false, preview: null, ...read, noted };
 }
 
 /**

@@ -301,5 +301,5 @@ Deno.test("[E29] what a sync removes because its source is gone counts as well, 
   run.finish();
   const report = await world.end(run);
   assert.deepEqual([...world.destination.blobs.keys()].sort(), ["archived", "stays"]);
-  assert.deepEqual(notesOf(report), { archived_left: 1, early_deletion: 1 });
+  assert.deepEqual(notesOf(report), { archived_left: 1, early_deletion: 1, vanished_removed: 2 });
 });

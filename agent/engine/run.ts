@@ -26,9 +26,9 @@ import { BufferPool } from "./buffers.ts";
 import { Changes } from "./changes.ts";
 import { cleanUp, LEASE_LOOK_MS, LEASE_WAIT_MS_MAX } from "./cleanup.ts";
 import { Control, forEachOf, Stopped } from "./control.ts";
-import { Inventory } from "./existing.ts";
+import { find, Inventory } from "./existing.ts";
 import type { AccountGate, AccountGates } from "./gate.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type VanishedGroup } from "./journal.ts";
 import { JournalError, JournalFull } from "./journal-file.ts";
 import { Line } from "./line.ts";
 import { LineLimit, type LineSettings, lineSettingsOf } from "./line-limit.ts";
@@ -129,6 +129,8 @@ function openRun(input: RunInput): Run {
   }
 }
 
+/** Of what is to be removed at the destination, noted together. */
+const VANISHED_GROUP = 500;
 /** Requests that ask, besides those that send. */
 const REQUESTS_BESIDE = 4;
 /** How often the wall clock is looked at between two passes. */
@@ -428,25 +430,44 @@ class JournalledRun implements Run {
 
   async #removeVanished(vanished: readonly Held[], retry: Retry): Promise<void> {
     const { config, destination, platform, jobId } = this.#input;
-    if (config.options.repetition?.vanished !== "remove" || vanished.length === 0) return;
-    let removed = 0;
-    await forEachOf(vanished, REQUESTS_BESIDE, async ({ path, etag, feeUntilMs = 0 }) => {
-      // What nobody removes now has vanished at the next pass, too.
-      if (!(await this.#leased())) return;
-      try {
-        await retry.call((signal) => destination.remove(path, etag, signal), {
-          action: "remove",
-          passage: null,
-          signal: this.#control.stopped,
-        });
-        removed++;
-        if (feeUntilMs > platform.clock.now()) this.#journal.countEarlyDeletion();
-      } catch (error) {
-        // Somebody has replaced or removed it, or keeps it by a policy: it is not ours to insist.
-        if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
-      }
+    if (config.options.repetition?.vanished !== "remove") return;
+    const journal = this.#journal;
+    const signal = this.#control.stopped;
+    // Of a pass that was cut off it is not known what is gone.
+    for (const group of journal.vanishedGroups())
+      if (!group.settled) await this.#settleVanished(group, new Set(), retry);
+    if (vanished.length === 0) return;
+    const removed = new Set<Held>();
+    for (let from = 0; from < vanished.length; from += VANISHED_GROUP) {
+      const group = await journal.beginVanished(vanished.slice(from, from + VANISHED_GROUP));
+      await forEachOf(group.blobs, REQUESTS_BESIDE, async (held) => {
+        // What nobody removes now has vanished at the next pass, too.
+        if (!(await this.#leased())) return;
+        try {
+          const call = { action: "remove", passage: null, signal } as const;
+          await retry.call((stop) => destination.remove(held.path, held.etag, stop), call);
+          removed.add(held);
+        } catch (error) {
+          // Somebody has replaced or removed it, or keeps it by a policy: it is not ours to insist.
+          if (!(error instanceof TransferError) || error.problem.scope === "job") throw error;
+        }
+      });
+      await this.#settleVanished(group, removed, retry);
+    }
+    platform.log("vanished_removed", { jobId, found: vanished.length, removed: removed.size });
+  }
+
+  /** Notes what of a group is gone; what is not in `removed` is asked for, since an answer may have been lost. */
+  async #settleVanished(group: VanishedGroup, removed: ReadonlySet<Held>, retry: Retry): Promise<void> {
+    const { destination, platform } = this.#input;
+    const asking = { destination, control: this.#control, retry };
+    const found = new Set<Held>();
+    await forEachOf(group.blobs, REQUESTS_BESIDE, async (held) => {
+      if (!removed.has(held) && (await find(asking, held.path)) !== null) found.add(held);
     });
-    platform.log("vanished_removed", { jobId, found: vanished.length, removed });
+    const gone = group.blobs.filter((held) => !found.has(held));
+    const early = gone.filter(({ feeUntilMs = 0 }) => feeUntilMs > platform.clock.now());
+    await this.#journal.settleVanished(group, gone, early.length);
   }
 
   /** Waits for the lease; false when it is not to be had. Throws when the run was stopped. */
@@ -593,6 +614,7 @@ function notesOf({ preview, noted, totals }: Journal): JobNote[] {
     ["archived_left", noted.archivedLeft],
     ["archived_replaced", noted.archivedReplaced],
     ["early_deletion", noted.earlyDeletions],
+    ["vanished_removed", noted.vanishedRemoved],
   ];
   return counts.filter(([, count]) => count > 0).map(([code, count]) => ({ code, count }));
 }

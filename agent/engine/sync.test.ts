@@ -1,6 +1,7 @@
 /** A job that repeats itself: what it moves, what it leaves alone, and what it costs when nothing changed. */
 import assert from "node:assert/strict";
 import type { Repetition } from "../../schema/job.ts";
+import { TransferError } from "../connectors/connector.ts";
 import type { Run } from "./run.ts";
 import { BLOCK_BYTES, digest, pattern, World } from "./world.ts";
 
@@ -93,6 +94,57 @@ Deno.test("[N3] what the source has no more stays at the destination, unless the
     const names = [...world.destination.blobs.keys()].sort();
     assert.deepEqual(names, vanished === "remove" ? kept : [...kept, "gone", "moved/from"].sort());
   }
+});
+
+/** What the manifest says last of each path. */
+function lastWords(world: World): Record<string, string> {
+  return Object.fromEntries(
+    world
+      .manifest()
+      .map(({ path, outcome, reason }) => [
+        path,
+        [outcome, reason].filter((word) => word !== null).join(" "),
+      ]),
+  );
+}
+
+Deno.test("[N10] the manifest says what was removed at the destination, and what came back after that", async () => {
+  const world = new World(1);
+  const paths = ["a", "back", "gone", "kept", "z"];
+  for (const path of paths) world.source.put(path, pattern(path.length, 20), 1_000);
+  const run = start(world, { vanished: "remove" });
+  await passEnds(world, run);
+  for (const path of ["back", "gone", "kept"]) world.source.remove(path);
+  let lost = false;
+  world.destinationHook = ({ operation, path, when }) => {
+    if (operation !== "remove") return;
+    // One is replaced just before, and of another the answer is lost.
+    if (path === "kept" && when === "before") world.destination.plant("kept", pattern(7, 7));
+    if (path === "gone" && when === "after" && !lost) {
+      lost = true;
+      throw new TransferError({ scope: "job", code: "DESTINATION_UNREACHABLE" }, "Cannot remove: lost", {
+        retry: { kind: "backoff", afterMs: null },
+      });
+    }
+  };
+  await nextPass(world, run);
+  world.source.put("back", pattern(4, 20), 3_000);
+  await nextPass(world, run);
+  const report = await finish(world, run);
+  assert.ok(lost);
+  assert.deepEqual(lastWords(world), {
+    a: "completed",
+    back: "completed",
+    gone: "removed source_vanished",
+    kept: "completed",
+    z: "completed",
+  });
+  assert.deepEqual(report.notes, [{ code: "vanished_removed", count: 2 }]);
+  assert.equal(report.manifest?.rows, world.manifest().length);
+  const [removed] = world.manifest().filter(({ path, outcome }) => path === "gone" && outcome === "removed");
+  const [sent] = world.manifest().filter(({ path, outcome }) => path === "gone" && outcome === "completed");
+  for (const field of ["sizeBytes", "sha256", "blob", "etag"] as const)
+    assert.equal(removed?.[field], sent?.[field], field);
 });
 
 Deno.test("[N3] without a lease nothing is removed at the destination until there is one again", async () => {
@@ -275,7 +327,7 @@ Deno.test("[N7] a job told to finish in the middle of a pass ends with it; a can
   assert.equal((await cancelled.end(waiting))?.outcome, "cancelled");
 });
 
-Deno.test("[N8] killed at any point of the second pass, it goes on with it and loses nothing", async () => {
+Deno.test("[N8] [N10] killed at any point of the second pass, it goes on with it and loses nothing", async () => {
   for (let at = 1; ; at++) {
     const world = new World(1);
     world.source.put("changes", pattern(2, 50), 1_000);
@@ -310,6 +362,10 @@ Deno.test("[N8] killed at any point of the second pass, it goes on with it and l
     }
     const { filesTotal, filesCompleted, filesFailed, filesSkipped } = report.totals;
     assert.equal(filesTotal, filesCompleted + filesFailed + filesSkipped, `killed at ${at}`);
+    const { changes, gone, large, ...others } = lastWords(world);
+    assert.deepEqual([gone, others], ["removed source_vanished", {}], `killed at ${at}`);
+    for (const word of [changes, large])
+      assert.ok(word === "completed" || word === "skipped identical", `killed at ${at}: ${word}`);
     if (isThrough) return;
   }
 });

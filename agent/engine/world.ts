@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import { type JobConfig, type JobReport, jobConfig, type TransferOptions } from "../../schema/job.ts";
+import type { ManifestRow } from "../../schema/manifest.ts";
 import type { Source } from "../connectors/connector.ts";
 import { type ChecksumKind, type Digests, HEADROOM_BYTES } from "../digests.ts";
 import { type Hook, MemoryDestination, MemorySource } from "../connectors/memory.ts";
@@ -142,12 +143,12 @@ export class World {
     return this.killed ? null : report;
   }
 
-  manifest(): Record<string, unknown>[] {
+  manifest(): ManifestRow[] {
     const text = new TextDecoder().decode(this.files.get("manifest"));
     return text
       .split("\n")
       .filter((line) => line !== "")
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+      .map((line) => JSON.parse(line) as ManifestRow);
   }
 
   /** Damages the journal where it is. */

@@ -113,6 +113,8 @@ export const reportWords = {
     `${count} of the Archive tier ${number === "one" ? "was" : "were"} deleted and written anew, which may cost fees.`,
   replacedRemovedBeforeLeast: (count: Shown, number: Plural) =>
     `${count} ${number === "one" ? "was" : "were"} replaced or removed before the least age of the tier (Cool 30 days, Cold 90, Archive 180). Azure may charge an early-deletion fee.`,
+  removedBecauseSourceLost: (count: Shown, number: Plural) =>
+    `${count} ${number === "one" ? "was" : "were"} removed at the destination because the source has the ${number === "one" ? "file" : "files"} no more, as the job's settings say. The manifest names each.`,
   leftOutByFilters: (filtered: Shown) => `${filtered} left out by filters`,
   skipped: (links: Shown) => `${links} skipped`,
   skipped2: (special: Shown) => `${special} skipped`,

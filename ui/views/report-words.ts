@@ -36,6 +36,10 @@ const NOTES: Readonly<Record<NoteCode, (count: number, reader: Reader) => NoteWo
     text: texts.replacedRemovedBeforeLeast(formatCountOf(count, "blob", reader), pluralOf(count)),
     tone: "warning",
   }),
+  vanished_removed: (count, reader) => ({
+    text: texts.removedBecauseSourceLost(formatCountOf(count, "blob", reader), pluralOf(count)),
+    tone: "neutral",
+  }),
 };
 
 function isKnownNote(code: string): code is NoteCode {
