@@ -117,7 +117,7 @@ class Story {
   readonly #places = new Map<string, MemoryDestination>();
   readonly #files = new Map<string, Map<string, Uint8Array>>();
   readonly #jobIds: string[] = [];
-  /** Who was given a credential for an epoch of a job, and the newest epoch that was. */
+  /** By job and epoch, who was given a credential. */
   readonly #holders = new Map<string, Map<number, string>>();
   readonly #seen = new Map<string, Row>();
   readonly #lines: string[] = [];
