@@ -172,21 +172,28 @@ const PAGE_ITEMS = 10;
 
 export class MemoryDestination implements Destination {
   readonly limits: Limits;
-  readonly blobs = new Map<string, MemoryBlob>();
-  readonly staged = new Map<string, Map<string, Uint8Array>>();
+  readonly blobs: Map<string, MemoryBlob>;
+  readonly staged: Map<string, Map<string, Uint8Array>>;
   /** Every body that was accepted, in order. */
-  readonly accepted: Accepted[] = [];
+  readonly accepted: Accepted[];
   readonly #checksum: (kind: ChecksumKind, bytes: Uint8Array) => Uint8Array;
-  #tags = 0;
+  readonly #tags: { count: number };
   hook: Hook = () => {};
   checksumKind: ChecksumKind = "crc64";
 
   constructor(options: {
     readonly limits: Limits;
     readonly checksum: (kind: ChecksumKind, bytes: Uint8Array) => Uint8Array;
+    /** One that writes to the same place, for somebody else. */
+    readonly beside?: MemoryDestination;
   }) {
-    this.limits = options.limits;
-    this.#checksum = options.checksum;
+    const { limits, checksum, beside } = options;
+    this.limits = limits;
+    this.#checksum = checksum;
+    this.blobs = beside?.blobs ?? new Map();
+    this.staged = beside?.staged ?? new Map();
+    this.accepted = beside?.accepted ?? [];
+    this.#tags = beside === undefined ? { count: 0 } : beside.#tags;
   }
 
   ready(): undefined {
@@ -382,7 +389,7 @@ export class MemoryDestination implements Destination {
   }
 
   #put(path: string, blob: Omit<MemoryBlob, "etag">): { etag: string } {
-    const etag = `tag-${++this.#tags}`;
+    const etag = `tag-${++this.#tags.count}`;
     this.blobs.set(path, { ...blob, etag });
     return { etag };
   }

@@ -64,7 +64,7 @@ export interface ControlPlane {
   /** Every line the Worker and its objects have logged. */
   logs(): string[];
   /** Rows of an agent's object's own SQLite. */
-  objectRows(agentId: string, sql: string): Promise<unknown[]>;
+  objectRows(agentId: string, sql: string, ...parameters: unknown[]): Promise<unknown[]>;
 }
 
 const shared = globalThis as {
@@ -133,9 +133,9 @@ export async function startControlPlane(options: {
     },
     logs: () => server.getLogs().map(({ message }) => message),
     hibernate: (name) => worker.evictDurableObject("AGENT", { name, webSockets: "hibernate" }),
-    async objectRows(name, sql) {
+    async objectRows(name, sql, ...parameters) {
       const storage = await worker.getDurableObjectStorage("AGENT", { name });
-      return await storage.exec(sql);
+      return await storage.exec(sql, ...parameters);
     },
     async statements() {
       const answer = await worker.fetch(STATEMENTS_PATH);

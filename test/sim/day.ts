@@ -184,7 +184,7 @@ class DayOfAgents {
       network: countedConnects(network, () => countRequest(meter)),
       agentId: id,
       keyHash: keyHashOf(id),
-      ends: ({ source }) => placeOf(source.path),
+      ends: ({ config }) => placeOf(config.source.path),
       befall: async ({ when, operation }, signal) => {
         if (when === "before" && operation === "write_whole") await clock.sleep(FILE_MS, signal);
       },

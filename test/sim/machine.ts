@@ -4,7 +4,6 @@
  * left may still arrive.
  */
 import { createHash } from "node:crypto";
-import { DatabaseSync } from "node:sqlite";
 import { crc32 } from "node:zlib";
 import type { Call, Hook, MemoryDestination, MemorySource } from "../../agent/connectors/memory.ts";
 import { AccountGates } from "../../agent/engine/gate.ts";
@@ -12,7 +11,7 @@ import { MemoryBudget } from "../../agent/engine/memory-budget.ts";
 import { startRun } from "../../agent/engine/run.ts";
 import { Throttle } from "../../agent/engine/throttle.ts";
 import { memoryDigests } from "../../agent/engine/world.ts";
-import { type Clock, type Database, DiskError, type Platform, type SqlRow } from "../../agent/platform.ts";
+import type { Clock, Platform } from "../../agent/platform.ts";
 import { Lease } from "../../agent/lease.ts";
 import { Runner, RUNS_MAX } from "../../agent/runner.ts";
 import { holdSession } from "../../agent/session.ts";
@@ -20,6 +19,7 @@ import { AgentState } from "../../agent/state.ts";
 import { virtualPlatform } from "../../agent/virtual.ts";
 import type { JobConfig } from "../../schema/job.ts";
 import type { Chance, SimulatedClock } from "./clock.ts";
+import { SimulatedDisk } from "./disk.ts";
 import type { Network } from "./network.ts";
 
 /** A request that had left when the program was killed arrives all the same, so often. */
@@ -31,11 +31,24 @@ export interface MachineWorld {
   readonly network: Network;
   readonly agentId: string;
   readonly keyHash: string;
-  readonly ends: (config: JobConfig) => { source: MemorySource; destination: MemoryDestination };
+  /** `allow` comes before each request to the destination: a credential may be missing, or refused. */
+  readonly ends: (run: RunOfJob) => {
+    source: MemorySource;
+    destination: MemoryDestination;
+    allow?: (signal: AbortSignal) => Promise<void>;
+  };
   /** What befalls a request to the storage: waits, or throws. */
   readonly befall: (call: Call, signal: AbortSignal) => Promise<void>;
   /** What no part of the product may ever do. */
   readonly onDefect: (what: string) => void;
+}
+
+/** What a run is opened for; `onStale` puts it down. */
+export interface RunOfJob {
+  readonly jobId: string;
+  readonly epoch: number;
+  readonly config: JobConfig;
+  readonly onStale: () => void;
 }
 
 interface Life {
@@ -45,17 +58,32 @@ interface Life {
 
 export class Machine {
   readonly #world: MachineWorld;
-  readonly #databases = new Map<string, DatabaseSync>();
-  readonly manifests = new Map<string, Uint8Array>();
+  readonly #disk = new SimulatedDisk();
   #life: Life | null = null;
+  #lease: Lease | null = null;
+  #aheadMs = 0;
   starts = 0;
 
   constructor(world: MachineWorld) {
     this.#world = world;
   }
 
+  /** By their paths. */
+  get manifests(): ReadonlyMap<string, Uint8Array> {
+    return this.#disk.files;
+  }
+
   get isRunning(): boolean {
     return this.#life !== null;
+  }
+
+  get hasLease(): boolean {
+    return this.isRunning && this.#lease?.isLive === true;
+  }
+
+  /** Its wall clock alone is set forward or back. */
+  jumpClock(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   start(): void {
@@ -68,6 +96,7 @@ export class Machine {
     const state = new AgentState(platform.openDatabase("agent.db", { exclusive: true }));
     state.claim(agentId);
     const lease = new Lease(platform.clock);
+    this.#lease = lease;
     const runner = new Runner({
       platform,
       lease,
@@ -75,10 +104,10 @@ export class Machine {
       startRun,
       refusal: () => null,
       mayRemove: () => false,
-      connect: ({ config }) => {
-        const { source, destination } = ends(config);
+      connect: (run) => {
+        const { source, destination, allow } = ends(run);
         source.hook = this.#hookOf(life);
-        destination.hook = this.#hookOf(life);
+        destination.hook = this.#hookOf(life, allow);
         return { source, destination };
       },
       shared: {
@@ -122,10 +151,12 @@ export class Machine {
     this.#world.network.reset();
   }
 
-  #hookOf(life: Life): Hook {
+  #hookOf(life: Life, allow: (signal: AbortSignal) => Promise<void> = async () => {}): Hook {
     return async (call, signal) => {
       if (life.isOver) await never();
       if (call.when === "before") {
+        await allow(signal);
+        if (life.isOver) await never();
         await this.#world.befall(call, signal);
         if (life.isOver && !this.#world.chance.of(ARRIVES_ANYWAY)) await never();
       } else {
@@ -138,8 +169,9 @@ export class Machine {
 
   #platform(life: Life): Platform {
     const { clock, chance } = this.#world;
+    const isOver = () => life.isOver;
     const lifeClock: Clock = {
-      now: () => clock.now(),
+      now: () => clock.now() + this.#aheadMs,
       monotonic: () => clock.monotonic(),
       sleep: async (ms, signal) => {
         await clock.sleep(ms, signal);
@@ -156,57 +188,18 @@ export class Machine {
       checksum: (text) => crc32(text),
       prepareDigests: () => {},
       digests: memoryDigests,
-      openDatabase: (path) => this.#open(path, life),
+      openDatabase: (path) => this.#disk.openDatabase(path, isOver),
       removeDatabase: (path) => {
-        if (!life.isOver) this.#databases.delete(path);
+        if (!life.isOver) this.#disk.removeDatabase(path);
       },
     });
-    const readFolder = (folder: string) =>
-      [...this.#databases.keys()]
-        .filter((path) => path.startsWith(`${folder}/`))
-        .map((path) => ({ name: path.slice(folder.length + 1), kind: "file" }) as const);
     return {
       ...platform,
-      disk: { ...platform.disk, readFolder, create: (path) => this.#create(path, life) },
-    };
-  }
-
-  #create(path: string, life: Life) {
-    if (!life.isOver) this.manifests.set(path, new Uint8Array());
-    return {
-      write: (bytes: Uint8Array) => {
-        const before = this.manifests.get(path) ?? new Uint8Array();
-        if (!life.isOver) this.manifests.set(path, Uint8Array.from([...before, ...bytes]));
+      disk: {
+        ...platform.disk,
+        readFolder: (folder) => this.#disk.readFolder(folder),
+        create: (path) => this.#disk.create(path, isOver),
       },
-      finish: () => {},
-    };
-  }
-
-  #open(path: string, life: Life): Database {
-    const database = this.#databases.get(path) ?? new DatabaseSync(":memory:");
-    this.#databases.set(path, database);
-    // What a crash left in the middle is gone.
-    if (database.isTransaction) database.exec("ROLLBACK");
-    const mustLive = () => {
-      if (life.isOver) throw new DiskError("other", "This life is over");
-    };
-    return {
-      execute: (sql) => {
-        mustLive();
-        database.exec(sql);
-      },
-      prepare: (sql) => {
-        const statement = database.prepare(sql);
-        return {
-          run: (...parameters) => {
-            mustLive();
-            statement.run(...parameters);
-          },
-          get: (...parameters) => statement.get(...parameters),
-          iterate: (...parameters) => statement.iterate(...parameters) as Iterable<SqlRow>,
-        };
-      },
-      close: () => {},
     };
   }
 }

@@ -92,6 +92,11 @@ export class SimulatedObject {
     await this.#inTurn(() => this.#hub.setDesired(...parameters));
   }
 
+  async release(...parameters: Parameters<Hub["release"]>): Promise<number | null> {
+    this.#meter?.add("objectRequests");
+    return await this.#inTurn(async () => this.#hub.release(...parameters));
+  }
+
   async checkPresence(orgId: string): Promise<void> {
     this.#meter?.add("objectRequests");
     await this.#inTurn(() => this.#hub.checkPresence(orgId));

@@ -170,7 +170,7 @@ class Story {
       network: this.#network,
       agentId: this.#agentId,
       keyHash: KEY_HASH,
-      ends: ({ source }) => this.#placeOf(source.path),
+      ends: ({ config }) => this.#placeOf(config.source.path),
       befall: (call, signal) => this.#befall(call, signal, storageChance),
       onDefect: (what) => this.#fail(what),
     });
