@@ -35,6 +35,7 @@ export type Command =
       readonly lines: number;
       readonly follow: boolean;
     }
+  | { readonly kind: "self-test"; readonly json: boolean }
   | { readonly kind: "version"; readonly json: boolean }
   | { readonly kind: "help" };
 
@@ -133,6 +134,12 @@ const COMMANDS: Readonly<Record<string, Shape>> = {
     does: "Compare files with what a job's manifest says of them.",
     options: ["--source", "--destination", "--sample", "--seed", "--sha256", "--json"],
     read: readVerify,
+  },
+  "self-test": {
+    operand: null,
+    does: "Try what this program may do and what it must not; exit code 1 if something is otherwise.",
+    options: ["--json"],
+    read: ({ isSet }) => ({ kind: "self-test", json: isSet("--json") }),
   },
   version: {
     operand: null,

@@ -210,7 +210,17 @@ Deno.test("[A33] what was meant is said of a word with a slip, and help has each
   await assertEnds(new Agent(["start", "--seed", "x"]), 2, /--seed does not go with start, only with verify/);
   await using agent = new Agent(["verify", "--help"]);
   assert.equal(await agent.ended(), 0);
-  for (const command of ["start", "status", "logs", "doctor", "verify", "unregister", "version", "help"])
+  for (const command of [
+    "start",
+    "status",
+    "logs",
+    "doctor",
+    "verify",
+    "unregister",
+    "self-test",
+    "version",
+    "help",
+  ])
     assert.match(agent.out, new RegExp(`^  migrate-agent ${command}.*\n      [A-Z].*\\.$`, "m"));
 });
 

@@ -1,8 +1,8 @@
 /**
  * `migrate-agent`: reads the command line, puts the real world together, runs until it is told to stop.
  *
- * Permissions it needs, and no others; no program is started, nothing native is loaded:
- *   --allow-net --allow-read --allow-write
+ * Permissions it needs, and no others; no program is started, nothing native is loaded (`self-test` shows it):
+ *   --allow-net --deny-net=0.0.0.0,[::] --allow-read --allow-write --allow-import=none.invalid:443 (that is, from nowhere)
  *   --allow-env=REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
  *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE,SSL_CERT_FILE,SSL_CERT_DIR
  *   --allow-sys=hostname,osRelease,uid
@@ -133,6 +133,7 @@ async function carryOut(command: Command, socketRetryMs: number): Promise<number
     case "unregister":
     case "logs":
     case "verify":
+    case "self-test":
       return await runSubcommand(command);
   }
 }

@@ -27,6 +27,7 @@ import { denoProbe } from "./network-probe-deno.ts";
 import { denoPlatform } from "./platform-deno.ts";
 import { DiskError } from "./platform.ts";
 import { redact } from "./redact.ts";
+import { selfTest, selfTestWords } from "./self-test-deno.ts";
 import { isErrorTerminal, isPersonThere, print, readLine, say } from "./terminal-deno.ts";
 
 export type Subcommand = Exclude<Command, { kind: "register" | "start" | "help" }>;
@@ -36,6 +37,11 @@ export async function runSubcommand(command: Subcommand): Promise<number> {
     case "version":
       print(command.json ? JSON.stringify(versionFacts()) : versionWords());
       return EXIT.stopped;
+    case "self-test": {
+      const found = await selfTest();
+      print(command.json ? JSON.stringify(found) : selfTestWords(found));
+      return found.result === "ok" ? EXIT.stopped : EXIT.unexpected;
+    }
     case "doctor":
       return await examine(command);
     case "status":

@@ -8,10 +8,14 @@ export const AGENT_V8_FLAGS = "--v8-flags=--heap-growing-percent=20,--max-semi-s
 
 /**
  * What the agent may do: talk to the network, read (the sources are chosen in the dashboard), write (its state folder can be
- * given), and look at a few named facts. It can start no program and load nothing native.
+ * given), and look at a few named facts. It can start no program and load nothing native. `migrate-agent self-test` tries it.
  */
 export const AGENT_PERMISSIONS: readonly string[] = [
   "--allow-net",
+  // One right is for connecting and listening alike, so a port on one named address cannot be forbidden; on all of them it can.
+  "--deny-net=0.0.0.0,[::]",
+  // Without it Deno imports from a list of its own; this name exists nowhere (RFC 2606), and an empty list is not taken.
+  "--allow-import=none.invalid:443",
   "--allow-read",
   "--allow-write",
   `--allow-env=${[

@@ -99,9 +99,9 @@ function vitest(project: "unit" | "contract" | "e2e", limitMs: number): Step {
 
 function denoTest(group: "agent" | "sim", folder: string, limitMs: number, ...more: string[]): Step {
   const report = join(RESULTS, `${group}.xml`);
-  // What the agent may, and what its tests do besides: start processes, and read the tools' environment.
+  // What the agent may, and what its tests do besides: start processes, listen, and read the tools' environment.
   const permissions = [
-    ...AGENT_PERMISSIONS.filter((one) => !one.startsWith("--allow-env")),
+    ...AGENT_PERMISSIONS.filter((one) => !/^--(allow-env|deny-net)/.test(one)),
     "--allow-env",
     "--allow-run",
   ];
