@@ -158,12 +158,34 @@ export function registrationIn(
   }
 }
 
+/** Longer than anybody needs who only looks, shorter than a person minds. */
+const LOOK_MS = 500;
+const LOOK_STEP_MS = 25;
+
+/**
+ * `open` opens an agent's memory alone. Who looks whether an agent runs holds that memory for a moment, so "busy" is believed
+ * only when it lasts: neither two who look nor a service that starts meanwhile may take one of them for an agent.
+ */
+export async function openPatiently<Opened>(open: () => Opened): Promise<Opened> {
+  const end = performance.now() + LOOK_MS;
+  for (;;) {
+    try {
+      return open();
+    } catch (error) {
+      const isHeld = error instanceof DiskError && error.code === "busy";
+      if (!isHeld || performance.now() >= end) throw error;
+    }
+    // By chance, so that two who look at the same time do not meet again and again.
+    await new Promise((done) => setTimeout(done, LOOK_STEP_MS * (1 + Math.random())));
+  }
+}
+
 /** An agent runs with this folder: nobody else can open its memory then. */
-export function isOccupied(platform: Platform, folder: string): boolean {
+export async function isOccupied(platform: Platform, folder: string): Promise<boolean> {
   const path = `${folder}${SEPARATOR}agent.db`;
   try {
     platform.disk.stat(path);
-    platform.openDatabase(path, { exclusive: true }).close();
+    (await openPatiently(() => platform.openDatabase(path, { exclusive: true }))).close();
     return false;
   } catch (error) {
     if (!(error instanceof DiskError)) throw error;

@@ -46,6 +46,7 @@ import {
   readFile,
   SEPARATOR,
   STOP_SIGNALS,
+  openPatiently,
 } from "./installation-deno.ts";
 import { LOG_BYTES_MAX, LogFiles } from "./log-files-deno.ts";
 import {
@@ -433,7 +434,7 @@ function onStopSignal(platform: Platform, stop: () => Promise<void>): Promise<vo
 async function openState(platform: Platform, folder: string): Promise<AgentState> {
   for (let isSaid = false; ; isSaid = true) {
     try {
-      return tryState(platform, folder);
+      return await openPatiently(() => tryState(platform, folder));
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       if (error.code === "busy") {

@@ -45,7 +45,7 @@ export async function runSubcommand(command: Subcommand): Promise<number> {
     case "doctor":
       return await examine(command);
     case "status":
-      return showStatus(command);
+      return await showStatus(command);
     case "unregister":
       return await unregister(command);
     case "logs":
@@ -90,7 +90,7 @@ async function examine(command: Extract<Command, { kind: "doctor" }>): Promise<n
               // It is told to nobody but whom it is for.
               key: registered.url === url ? registered.key : null,
             },
-      isRunning: isOccupied(platform, folder),
+      isRunning: await isOccupied(platform, folder),
       roots: [
         ...new Set([
           ...openPolicy(platform, folder).roots,
@@ -105,7 +105,7 @@ async function examine(command: Extract<Command, { kind: "doctor" }>): Promise<n
   );
 }
 
-function showStatus({ state, json }: Extract<Command, { kind: "status" }>): number {
+async function showStatus({ state, json }: Extract<Command, { kind: "status" }>): Promise<number> {
   const folder = folderOf(state);
   const registered = registrationIn(folder);
   if (registered.kind === "unreadable") throw new Exit(EXIT.refused, registered.message);
@@ -114,7 +114,7 @@ function showStatus({ state, json }: Extract<Command, { kind: "status" }>): numb
   const status = statusOf({
     folder,
     registration,
-    isRunning: isOccupied(denoPlatform(), folder),
+    isRunning: await isOccupied(denoPlatform(), folder),
     version: VERSION,
     last: lastStatus(folder),
   });
@@ -125,7 +125,7 @@ function showStatus({ state, json }: Extract<Command, { kind: "status" }>): numb
 async function unregister({ state, yes }: Extract<Command, { kind: "unregister" }>): Promise<number> {
   const folder = folderOf(state);
   const platform = denoPlatform();
-  if (isOccupied(platform, folder)) {
+  if (await isOccupied(platform, folder)) {
     throw new Exit(
       EXIT.occupied,
       `The agent is running with the state folder "${folder}". Stop it first; its jobs keep what they have moved`,
