@@ -40,7 +40,11 @@ const RELEASE: Release = {
   expiresAt: "2026-12-20T00:00:00.000Z",
   rolloutPercent: 100,
   targets: {
-    [TARGET]: { path: "migrate-agent-0.2.0-x86_64-unknown-linux-gnu", sizeBytes: 1_000, sha256: "a".repeat(64) },
+    [TARGET]: {
+      path: "migrate-agent-0.2.0-x86_64-unknown-linux-gnu",
+      sizeBytes: 1_000,
+      sha256: "a".repeat(64),
+    },
   },
 };
 const certified = certify(root, CERTIFICATE);
@@ -130,9 +134,14 @@ function badManifests(): Bad[] {
     { what: "a proxy's page", code: "not_json", signed: "<html>Sign in</html>" },
     { what: "behind a mark", code: "not_json", signed: `\uFEFF${text}` },
     { what: "without end", code: "too_large", signed: text + " ".repeat(64 * 1024) },
-    ...["null", "[]", "{}", "1", JSON.stringify({ ...GOOD, more: 1 }), JSON.stringify({ ...GOOD, format: 2 })].map(
-      (signed): Bad => ({ what: `envelope ${signed.slice(0, 20)}`, code: "envelope_malformed", signed }),
-    ),
+    ...[
+      "null",
+      "[]",
+      "{}",
+      "1",
+      JSON.stringify({ ...GOOD, more: 1 }),
+      JSON.stringify({ ...GOOD, format: 2 }),
+    ].map((signed): Bad => ({ what: `envelope ${signed.slice(0, 20)}`, code: "envelope_malformed", signed })),
     ...(["certificate", "release"] as const).flatMap((part) => [
       ...turnedIn(part, "text"),
       ...turnedIn(part, "signature"),
@@ -164,7 +173,12 @@ function badManifests(): Bad[] {
       },
     ]),
     { what: "another root", code: "certificate_signature", signed: GOOD, rest: { rootKey: stranger.public } },
-    { what: "a root that is no key", code: "certificate_signature", signed: GOOD, rest: { rootKey: "f".repeat(64) } },
+    {
+      what: "a root that is no key",
+      code: "certificate_signature",
+      signed: GOOD,
+      rest: { rootKey: "f".repeat(64) },
+    },
     {
       what: "a chain of somebody's own",
       code: "certificate_signature",
@@ -175,18 +189,26 @@ function badManifests(): Bad[] {
       code: "certificate_signature",
       signed: signRelease(stranger, certify(key, { ...CERTIFICATE, key: stranger.public }), RELEASE),
     },
-    { what: "signed by the root itself", code: "release_signature", signed: signRelease(root, certified, RELEASE) },
+    {
+      what: "signed by the root itself",
+      code: "release_signature",
+      signed: signRelease(root, certified, RELEASE),
+    },
     {
       what: "the right certificate beside another's release",
       code: "release_signature",
       signed: signRelease(stranger, certified, RELEASE),
     },
-    ...misshapen(CERTIFICATE).map(
-      (each): Bad => ({ what: `certificate ${each}`, code: "certificate_malformed", signed: certificateText(each) }),
-    ),
-    ...misshapen(RELEASE).map(
-      (each): Bad => ({ what: `release ${each}`, code: "release_malformed", signed: releaseText(each) }),
-    ),
+    ...misshapen(CERTIFICATE).map((each): Bad => ({
+      what: `certificate ${each}`,
+      code: "certificate_malformed",
+      signed: certificateText(each),
+    })),
+    ...misshapen(RELEASE).map((each): Bad => ({
+      what: `release ${each}`,
+      code: "release_malformed",
+      signed: releaseText(each),
+    })),
     ...[
       { path: "../migrate-agent" },
       { path: "migrate-agent-a/b" },
@@ -200,20 +222,16 @@ function badManifests(): Bad[] {
       { sha256: "A".repeat(64) },
       { sha256: "a".repeat(63) },
       { url: "https://example.com/" },
-    ].map(
-      (change): Bad => ({
-        what: `file ${JSON.stringify(change)}`,
-        code: "release_malformed",
-        signed: withFile(change),
-      }),
-    ),
-    ...["1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-rc1", "v1.2.3", "1.2.9999999"].map(
-      (version): Bad => ({
-        what: `version ${version}`,
-        code: "release_malformed",
-        signed: releaseText(canonicalJson({ ...RELEASE, version })),
-      }),
-    ),
+    ].map((change): Bad => ({
+      what: `file ${JSON.stringify(change)}`,
+      code: "release_malformed",
+      signed: withFile(change),
+    })),
+    ...["1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-rc1", "v1.2.3", "1.2.9999999"].map((version): Bad => ({
+      what: `version ${version}`,
+      code: "release_malformed",
+      signed: releaseText(canonicalJson({ ...RELEASE, version })),
+    })),
     {
       what: "a system nobody knows",
       code: "release_malformed",
@@ -229,9 +247,22 @@ function badManifests(): Bad[] {
       code: "certificate_malformed",
       signed: certifiedAs({ notBefore: "2027-02-20T00:00:00.000Z" }),
     },
-    { what: "before the certificate", code: "certificate_not_yet_valid", signed: certifiedAs({ notBefore: "2026-11-26T00:00:00.000Z" }) },
-    { what: "at the certificate's end", code: "certificate_expired", signed: certifiedAs({ expiresAt: NOW }) },
-    { what: "years later", code: "certificate_expired", signed: GOOD, rest: { nowMs: Date.parse("2030-01-01") } },
+    {
+      what: "before the certificate",
+      code: "certificate_not_yet_valid",
+      signed: certifiedAs({ notBefore: "2026-11-26T00:00:00.000Z" }),
+    },
+    {
+      what: "at the certificate's end",
+      code: "certificate_expired",
+      signed: certifiedAs({ expiresAt: NOW }),
+    },
+    {
+      what: "years later",
+      code: "certificate_expired",
+      signed: GOOD,
+      rest: { nowMs: Date.parse("2030-01-01") },
+    },
     {
       what: "a certificate that was replaced",
       code: "certificate_superseded",
@@ -255,9 +286,12 @@ function badManifests(): Bad[] {
     { what: "another system", code: "no_target", signed: GOOD, rest: { target: "aarch64-apple-darwin" } },
     { what: "a system like no other", code: "no_target", signed: GOOD, rest: { target: "constructor" } },
     { what: "for nobody", code: "no_target", signed: released({ targets: {} }) },
-    ...["0.2.0", "0.2.1", "0.10.0", "1.0.0"].map(
-      (installed): Bad => ({ what: `${installed} is there`, code: "not_newer", signed: GOOD, rest: { installed } }),
-    ),
+    ...["0.2.0", "0.2.1", "0.10.0", "1.0.0"].map((installed): Bad => ({
+      what: `${installed} is there`,
+      code: "not_newer",
+      signed: GOOD,
+      rest: { installed },
+    })),
     { what: "one that failed", code: "failed_before", signed: GOOD, rest: { failed: ["0.2.0"] } },
     { what: "not rolled out", code: "not_in_rollout", signed: released({ rolloutPercent: 0 }) },
   ];
@@ -271,7 +305,8 @@ Deno.test("[A120] each of some hundred bad release manifests is refused for its 
     const verdict = await ask(signed, rest);
     if (verdict.kind === "install") wrong.push(`${what}: accepted`);
     else if (verdict.code !== code) wrong.push(`${what}: ${verdict.code}, not ${code}`);
-    else if (!/^[A-Z].*[^.]$/.test(verdict.message)) wrong.push(`${what}: "${verdict.message}" is no sentence`);
+    else if (!/^[A-Z].*[^.]$/.test(verdict.message))
+      wrong.push(`${what}: "${verdict.message}" is no sentence`);
   }
   assert.deepEqual(wrong, []);
   const verdict = await ask(GOOD);
@@ -285,7 +320,10 @@ Deno.test("[A121] an authentic release is remembered although it is not for this
   assert.equal(held.seen.serial, 3);
   // The same once more is no replay.
   assert.equal((await ask(GOOD, { seen: (await ask(GOOD)).seen })).kind, "install");
-  assert.equal((await ask({ ...GOOD, release: signText(stranger, "release", GOOD.release.text) })).seen, null);
+  assert.equal(
+    (await ask({ ...GOOD, release: signText(stranger, "release", GOOD.release.text) })).seen,
+    null,
+  );
   assert.equal((await ask(released({ channel: "beta" }))).seen, null);
   assert.equal((await ask(GOOD, { seen: { serial: 3, sequence: 8, sha256: "" } })).seen, null);
 });

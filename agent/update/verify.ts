@@ -128,7 +128,10 @@ function openEnvelope(text: string): SignedRelease {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Refused("not_json", "The release manifest is not JSON; perhaps a proxy's page came in its place");
+    throw new Refused(
+      "not_json",
+      "The release manifest is not JSON; perhaps a proxy's page came in its place",
+    );
   }
   const parsed = signedRelease.safeParse(value);
   if (!parsed.success)
@@ -141,7 +144,10 @@ async function openCertificate(
   { rootKey, nowMs, seen }: UpdateQuestion,
 ): Promise<Certificate> {
   if (!(await isSigned(rootKey, signature, signedBytes("certificate", text))))
-    throw new Refused("certificate_signature", "The signing key is not certified by the root key of this agent");
+    throw new Refused(
+      "certificate_signature",
+      "The signing key is not certified by the root key of this agent",
+    );
   const found = parseCanonical(certificate, text);
   if (found === null || lastsDays(found.notBefore, found.expiresAt) > CERTIFICATE_DAYS_MAX)
     throw new Refused("certificate_malformed", "The signing key's certificate breaks the rules for one");
@@ -181,7 +187,10 @@ async function openRelease(
       `The release ended at ${found.expiresAt}; the control plane, or somebody on the way, keeps newer ones back`,
     );
   if (found.channel !== channel)
-    throw new Refused("wrong_channel", `The release is of channel "${found.channel}", and this agent follows "${channel}"`);
+    throw new Refused(
+      "wrong_channel",
+      `The release is of channel "${found.channel}", and this agent follows "${channel}"`,
+    );
   return found;
 }
 
