@@ -99,9 +99,9 @@ export const releaseShown = z.object({
 });
 export type ReleaseShown = z.infer<typeof releaseShown>;
 
-/** The bytes a signature is made over. */
-export function signedBytes(kind: "certificate" | "release", text: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(`The One Migrate ${kind} ${RELEASE_FORMAT}\n${text}`);
+/** What a signature is made over, in UTF-8. */
+export function textToSign(kind: "certificate" | "release", text: string): string {
+  return `The One Migrate ${kind} ${RELEASE_FORMAT}\n${text}`;
 }
 
 /** JSON without room for choice: keys in the order of their code units, no space. For objects, texts and integers. */

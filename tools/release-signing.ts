@@ -1,4 +1,5 @@
 /** Makes what `agent/update/verify.ts` judges: keys, the certificate of a signing key, signed releases. */
+import { Buffer } from "node:buffer";
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import {
   canonicalJson,
@@ -7,8 +8,8 @@ import {
   release,
   type Release,
   RELEASE_FORMAT,
-  signedBytes,
   type SignedRelease,
+  textToSign,
 } from "../schema/release.ts";
 
 export interface SigningKey {
@@ -43,7 +44,7 @@ export function signRelease(key: SigningKey, by: SignedText, content: Release): 
 
 /** Whatever the text is; tests sign what must not be believed all the same. */
 export function signText(key: SigningKey, kind: "certificate" | "release", text: string): SignedText {
-  return { text, signature: sign(null, signedBytes(kind, text), key.secret).toString("hex") };
+  return { text, signature: sign(null, Buffer.from(textToSign(kind, text)), key.secret).toString("hex") };
 }
 
 function signingKeyOf(secret: KeyObject): SigningKey {

@@ -141,7 +141,7 @@ class Machine implements AsyncDisposable {
   }
 
   get names(): string[] {
-    return Array.from(Deno.readDirSync(this.#folder), ({ name }) => name).toSorted();
+    return Array.from(Deno.readDirSync(this.#folder), ({ name }) => name).sort();
   }
 
   close(): void {

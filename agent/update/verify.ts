@@ -18,10 +18,10 @@ import {
   type ReleaseChannel,
   type ReleaseFile,
   type ReleaseTarget,
-  signedBytes,
   SIGNED_RELEASE_CHARACTERS_MAX,
   type SignedRelease,
   signedRelease,
+  textToSign,
 } from "../../schema/release.ts";
 
 const DAY_MS = 86_400_000;
@@ -143,7 +143,7 @@ async function openCertificate(
   { certificate: { text, signature } }: SignedRelease,
   { rootKey, nowMs, seen }: UpdateQuestion,
 ): Promise<Certificate> {
-  if (!(await isSigned(rootKey, signature, signedBytes("certificate", text))))
+  if (!(await isSigned(rootKey, signature, textToSign("certificate", text))))
     throw new Refused(
       "certificate_signature",
       "The signing key is not certified by the root key of this agent",
@@ -171,7 +171,7 @@ async function openRelease(
   signingKey: string,
   { nowMs, channel }: UpdateQuestion,
 ): Promise<Release> {
-  if (!(await isSigned(signingKey, signature, signedBytes("release", text))))
+  if (!(await isSigned(signingKey, signature, textToSign("release", text))))
     throw new Refused("release_signature", "The release is not signed by the signing key it names");
   const found = parseCanonical(release, text);
   if (found === null || lastsDays(found.releasedAt, found.expiresAt) > RELEASE_DAYS_MAX)
@@ -241,7 +241,7 @@ function lastsDays(from: string, to: string): number {
   return days > 0 ? days : Infinity;
 }
 
-async function isSigned(key: string, signature: string, bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
+async function isSigned(key: string, signature: string, text: string): Promise<boolean> {
   let imported: CryptoKey;
   try {
     imported = await crypto.subtle.importKey("raw", bytesOf(key), "Ed25519", false, ["verify"]);
@@ -249,7 +249,7 @@ async function isSigned(key: string, signature: string, bytes: Uint8Array<ArrayB
     // 32 bytes that are no point of the curve.
     return false;
   }
-  return await crypto.subtle.verify("Ed25519", imported, bytesOf(signature), bytes);
+  return await crypto.subtle.verify("Ed25519", imported, bytesOf(signature), new TextEncoder().encode(text));
 }
 
 function bytesOf(hex: string): Uint8Array<ArrayBuffer> {
