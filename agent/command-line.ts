@@ -182,6 +182,8 @@ Environment:
   REGISTER_CODE       a registration code, for the first "start" of a service
   MIGRATE_AGENT_KEY   the agent's key, instead of the configuration
   MIGRATE_STATE_DIR   folder for state, instead of the system's usual one
+  HTTPS_PROXY, NO_PROXY, DENO_CERT
+                      the proxy, what is reached without it, a file of further authorities; or network.json in that folder
 
 Exit codes: 0 stopped as asked, or all is well; 1 unexpected error, or a check failed; 2 used wrongly or refused;
 3 control plane or storage not reachable; 4 another agent runs in the same state folder; 5 this agent was revoked;

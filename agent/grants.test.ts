@@ -304,3 +304,27 @@ Deno.test("[A63] a destination that this machine's policy does not allow gets no
     return error.message === plane.policy;
   });
 });
+
+for (const jumpMs of [24 * 60 * MINUTE, -60 * MINUTE]) {
+  Deno.test(`[X21] a clock that jumps by ${jumpMs / MINUTE} minutes neither ends a grant nor keeps one, also while the next is fetched`, async () => {
+    const plane = new ControlPlane();
+    const never = new AbortController().signal;
+    const first = (await ask(plane.grants, never)).sas;
+    plane.clock.jump(jumpMs);
+    await plane.clock.advance(29 * MINUTE);
+    assert.equal((await ask(plane.grants, never)).sas, first);
+    assert.equal(plane.requests.length, 1);
+    const { promise, resolve } = Promise.withResolvers<Response>();
+    plane.answers.push(() => promise);
+    await plane.clock.advance(2 * MINUTE);
+    assert.equal((await ask(plane.grants, never)).sas, first);
+    plane.clock.jump(jumpMs);
+    resolve(plane.grant());
+    await settle();
+    const second = (await ask(plane.grants, never)).sas;
+    assert.notEqual(second, first);
+    await plane.clock.advance(28 * MINUTE);
+    assert.equal((await ask(plane.grants, never)).sas, second);
+    assert.equal(plane.requests.length, 2);
+  });
+}

@@ -12,6 +12,7 @@ import {
   stateFolder,
   type AgentConfig,
 } from "./config.ts";
+import { NETWORK_FILE, networkVariables, parseNetwork } from "./network-settings.ts";
 import { copyRights, readTextFile, writeTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { LocalPolicy, POLICY_FILE, PolicyError } from "./policy.ts";
@@ -33,6 +34,14 @@ export const EXIT = {
   replaced: 8,
 } as const;
 export const SEPARATOR = Deno.build.os === "windows" ? "\\" : "/";
+/** Where the distributions keep their authorities (Debian, Red Hat, SUSE, Alpine). */
+const STORES_LINUX = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
 export const STOP_SIGNALS: readonly Deno.Signal[] =
   Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
 
@@ -53,6 +62,16 @@ export function folderOf(given: string | null): string {
     environment: (name: string) => Deno.env.get(name),
   } as const;
   return resolve(given ?? stateFolder(machine));
+}
+
+/** The system's usual one; null where there is none, which is no trouble for who keeps no state. */
+export function usualFolder(): string | null {
+  try {
+    return folderOf(null);
+  } catch (error) {
+    if (error instanceof ConfigError) return null;
+    throw error;
+  }
 }
 
 export function readFile(path: string): string | null {
@@ -81,6 +100,51 @@ export function readConfig(path: string): AgentConfig {
     url: url ? parseApiUrl(url) : (file?.url ?? (text === null ? API_URL_DEFAULT : parseConfig(text).url)),
     key: key ?? (file as AgentConfig).key,
   };
+}
+
+/**
+ * Makes what this machine's environment and its `network.json` say of proxy and certificates hold. Before the first
+ * connection, and before a platform is made. Null: there is no state folder.
+ */
+export function joinNetwork(folder: string | null): void {
+  const text = folder === null ? null : readFile(`${folder}${SEPARATOR}${NETWORK_FILE}`);
+  const settings = parseNetwork(text);
+  const variables = networkVariables(settings, (name) => Deno.env.get(name));
+  for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
+  const authorities = Deno.env.get("DENO_CERT");
+  if (authorities) checkAuthorities(authorities);
+  // Deno trusts nothing at all when it is to read a store that is not there, and does not try again (2.9.4, compiled).
+  if (variables["DENO_TLS_CA_STORE"] !== undefined && !hasStore())
+    Deno.env.set("DENO_TLS_CA_STORE", "mozilla");
+}
+
+/** A bare container has none. Windows and macOS always do; elsewhere it is a file in one of the usual places. */
+function hasStore(): boolean {
+  if (Deno.build.os !== "linux") return true;
+  const file = Deno.env.get("SSL_CERT_FILE");
+  const folder = Deno.env.get("SSL_CERT_DIR");
+  if (file) return exists(file);
+  return folder ? exists(folder) : STORES_LINUX.some(exists);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Without this Deno says so at the first connection, and of a file without a certificate nothing at all. */
+function checkAuthorities(path: string): void {
+  const text = readFile(path);
+  if (text?.includes("-----BEGIN CERTIFICATE-----")) return;
+  const state = text === null ? "there is no such file" : "it holds no certificate in PEM form";
+  throw new Exit(
+    EXIT.refused,
+    `Cannot trust the certificates of "${path}" (DENO_CERT, or caFile in ${NETWORK_FILE}): ${state}`,
+  );
 }
 
 /** As far as there is one that can be read. */

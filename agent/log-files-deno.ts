@@ -1,7 +1,7 @@
 /**
  * The agent's log on the disk, for whoever comes later: `agent.log`, and behind it the older ones, `agent.1.log` and on. Hides
  * when a file is full; promises that there are never more bytes than {@link LOG_BYTES_MAX} times {@link LOG_FILES_MAX}, that only this account
- * may read them, and that a disk that is full or forbids it stops nobody.
+ * may read them, and that a disk that is full or forbids it stops nobody and is told of once, until it takes lines again.
  */
 import { LOG_FILES_MAX, logFileName } from "./commands/logs.ts";
 
@@ -21,11 +21,18 @@ export class LogFiles {
   readonly #bytesMax: number;
   #file: AppendedFile | null = null;
   #sizeBytes = 0;
+  readonly #onRefused: (reason: string) => void;
+  #isRefused = false;
 
-  /** `folder` is made with the first line; without a separator at its end. */
-  constructor(folder: string, bytesMax = LOG_BYTES_MAX) {
+  /** `folder` is made with the first line; without a separator at its end. `onRefused` hears that the disk takes no line. */
+  constructor(
+    folder: string,
+    bytesMax = LOG_BYTES_MAX,
+    onRefused: (reason: string) => void = () => undefined,
+  ) {
     this.#folder = folder;
     this.#bytesMax = bytesMax;
+    this.#onRefused = onRefused;
   }
 
   /** One line, without its end. */
@@ -36,9 +43,13 @@ export class LogFiles {
       if (this.#file === null) this.#open();
       if (this.#sizeBytes > 0 && this.#sizeBytes + short.length > this.#bytesMax) this.#rotate();
       this.#append(short);
-    } catch {
+      this.#isRefused = false;
+    } catch (error) {
       // Tried again with the next line; the same line went to stderr.
       this.#close();
+      if (this.#isRefused) return;
+      this.#isRefused = true;
+      this.#onRefused(error instanceof Error ? error.message : String(error));
     }
   }
 

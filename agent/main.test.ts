@@ -263,7 +263,11 @@ Deno.test("[A34] a refused code ends with exit code 2 and a sentence, and leaves
 Deno.test("[A34] a control plane that does not answer ends with exit code 3, its host and what to check", async () => {
   await withFolder(async (folder) => {
     const words = ["--register", "GOOD", "--url", "http://127.0.0.1:1", "--state", folder];
-    await assertEnds(new Agent(words), 3, /Cannot reach 127\.0\.0\.1:1: .*firewall or proxy/);
+    await assertEnds(
+      new Agent(words),
+      3,
+      /Cannot reach 127\.0\.0\.1:1: No connection to 127\.0\.0\.1, port 1: .*firewall team.*--url/,
+    );
   });
 });
 

@@ -4,7 +4,7 @@
  * Permissions it needs, and no others; no program is started, nothing native is loaded:
  *   --allow-net --allow-read --allow-write
  *   --allow-env=REGISTER_CODE,MIGRATE_API_URL,MIGRATE_AGENT_KEY,MIGRATE_STATE_DIR,XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData,
- *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,DENO_CERT,DENO_TLS_CA_STORE
+ *     HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE,SSL_CERT_FILE,SSL_CERT_DIR
  *   --allow-sys=hostname,osRelease,uid
  * Reading is wide because the sources are chosen in the dashboard; writing because the state folder can be given.
  */
@@ -14,6 +14,7 @@ import { VERSION } from "../schema/version.ts";
 import { ApiRefusal, ApiUnreachable, register, reportQuarantine } from "./api.ts";
 import { parseCommandLine, USAGE, UsageError, type Command } from "./command-line.ts";
 import { LOG_FOLDER } from "./commands/logs.ts";
+import { findObstacle, type ObstacleInput } from "./commands/obstacle.ts";
 import {
   agentOfKey,
   API_URL_DEFAULT,
@@ -33,12 +34,14 @@ import { Throttle } from "./engine/throttle.ts";
 import { askGrant, Grants } from "./grants.ts";
 import { Lease } from "./lease.ts";
 import { OnlyFailed, onlyListName, readOnlyList } from "./only-failed.ts";
+import { denoProbe } from "./network-probe-deno.ts";
 import { ManifestUploads } from "./manifest-upload.ts";
 import {
   EXIT,
   Exit,
   folderOf,
   isOccupied,
+  joinNetwork,
   openPolicy,
   ownExecutable,
   readConfig,
@@ -47,12 +50,14 @@ import {
   STOP_SIGNALS,
   updateStore,
 } from "./installation-deno.ts";
-import { LogFiles } from "./log-files-deno.ts";
+import { LOG_BYTES_MAX, LogFiles } from "./log-files-deno.ts";
 import {
   denoPlatform,
+  logLine,
   makeFolder,
   makeReserve,
   readTextFile,
+  writeRefusal,
   writeTextFile,
   writeToStderr,
 } from "./platform-deno.ts";
@@ -68,9 +73,12 @@ import { STATUS_FILE, StatusBoard } from "./status-file.ts";
 import { runSubcommand } from "./subcommands-deno.ts";
 import { UPDATE_ROOT_KEY } from "./update/root-key.ts";
 import { beginTrial, keepUpdated, type VersionTrial } from "./update/updates.ts";
+import { WayWatch } from "./way-watch.ts";
 
 /** A service manager gives a program about this long; the journals are durable at any moment. */
 const STOP_LIMIT_MS = 4_500;
+/** Between two looks whether the disk has room for the agent's memory. */
+const ROOM_RETRY_MS = 5_000;
 
 /** Where a program that ends unexpectedly says so besides. */
 let lastWords: (sentence: string) => void = () => undefined;
@@ -141,6 +149,7 @@ async function registerAndRun(
 ): Promise<number> {
   const folder = folderOf(command.state);
   const configPath = `${folder}${SEPARATOR}${CONFIG_FILE}`;
+  joinNetwork(folder);
   if (Deno.env.get("MIGRATE_AGENT_KEY")) {
     throw new Exit(
       EXIT.refused,
@@ -157,7 +166,7 @@ async function registerAndRun(
   const url = parseApiUrl(command.url ?? Deno.env.get("MIGRATE_API_URL") ?? API_URL_DEFAULT);
   const platform = loggingPlatform(folder);
   // Before the code is used up: afterwards everything must be there to keep the key.
-  const state = openState(platform, folder);
+  const state = await openState(platform, folder);
   const registered = await exchangeCode(platform, url, command);
   const config = { url, key: registered.key };
   writeTextFile(configPath, formatConfig(config));
@@ -188,6 +197,12 @@ async function exchangeCode(
     return await register(platform, url, request, AbortSignal.any([]));
   } catch (error) {
     if (error instanceof ApiUnreachable || (error instanceof ApiRefusal && error.status >= 500)) {
+      const found = await findObstacle(lookAt(platform, url), AbortSignal.any([]));
+      if (found !== null)
+        throw new Exit(
+          EXIT.unreachable,
+          `Cannot reach ${host}: ${found.what}. ${found.todo}. If that is not the address, give the right one with --url`,
+        );
       throw new Exit(
         EXIT.unreachable,
         `${error.message}. Check the address, that this machine is online, and that its firewall or proxy lets ${host} through`,
@@ -203,6 +218,10 @@ async function exchangeCode(
   }
 }
 
+function lookAt({ clock }: Platform, url: string): ObstacleInput {
+  return { probe: denoProbe, clock, environment: (name) => Deno.env.get(name), url };
+}
+
 async function start(
   { state: given, service }: Extract<Command, { kind: "start" }>,
   socketRetryMs: number,
@@ -216,6 +235,7 @@ async function start(
       { kind: "register", code, url: null, name: null, state: given, exit: false },
       { socketRetryMs, service },
     );
+  joinNetwork(folder);
   const config = readConfig(path);
   const platform = loggingPlatform(folder);
   // Before anything that a new version may fail in; but a second agent, which ends in a moment, is no start of it.
@@ -232,7 +252,7 @@ async function start(
       EXIT.replaced,
       `Version ${VERSION} did not work here; ${trial.version} is in its place again`,
     );
-  const world = { platform, state: openState(platform, folder), folder, config, socketRetryMs };
+  const world = { platform, state: await openState(platform, folder), folder, config, socketRetryMs };
   return await run({
     ...world,
     trial: trial.kind === "on_trial" ? trial.trial : null,
@@ -242,7 +262,10 @@ async function start(
 
 /** What it logs is kept in the state folder besides, and so is what ends it unexpectedly. */
 function loggingPlatform(folder: string): Platform {
-  const files = new LogFiles(`${folder}${SEPARATOR}${LOG_FOLDER}`);
+  const files = new LogFiles(`${folder}${SEPARATOR}${LOG_FOLDER}`, LOG_BYTES_MAX, (reason) => {
+    const advice = "The agent goes on; this log is on stderr alone until the disk takes it again";
+    writeToStderr(logLine(Date.now(), "log_not_written", { reason, advice }));
+  });
   lastWords = (sentence) => files.write(`${new Date().toISOString()} ${sentence}`);
   return denoPlatform((line) => {
     writeToStderr(line);
@@ -284,8 +307,13 @@ async function run({
       board?.heard(event, fields);
       // The hub's welcome is what a new version has to come to.
       if (event === "session_opened") trial?.prove();
+      way.heard(event, fields);
     },
   };
+  const way = new WayWatch({
+    platform,
+    find: (signal) => findObstacle(lookAt(platform, config.url), signal),
+  });
   const gates = new AccountGates(platform.clock, platform.random);
   const policy = openPolicy(platform, folder);
   const mayRemove = (job: JobConfig) => policy.mayRemove(job);
@@ -358,6 +386,7 @@ async function run({
     write: (text) => writeTextFile(`${folder}${SEPARATOR}${STATUS_FILE}`, text),
   });
   const telling = board.run(life.signal);
+  const watching = way.run(life.signal);
   const uploading = manifests.run(life.signal);
   const purging = keepPurging(
     {
@@ -403,7 +432,7 @@ async function run({
   if (end.kind === "revoked") {
     life.abort();
     await runner.suspend();
-    await Promise.all([purging, uploading, telling, updating]);
+    await Promise.all([purging, uploading, telling, updating, watching]);
     state.close();
     return complain(
       EXIT.revoked,
@@ -412,7 +441,7 @@ async function run({
     );
   }
   await stopped;
-  await Promise.all([purging, uploading, telling, updating]);
+  await Promise.all([purging, uploading, telling, updating, watching]);
   state.close();
   board = null;
   platform.log("agent_stopped", { agentId });
@@ -466,25 +495,48 @@ function onStopSignal(platform: Platform, replaced: AbortSignal, stop: () => Pro
   });
 }
 
-/** Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. */
-function openState(platform: Platform, folder: string): AgentState {
+/**
+ * Opens `agent.db` for this process alone; held open, it keeps every other agent out of the folder. A disk without room for it is
+ * waited for: a service that ended here would not be started again.
+ */
+async function openState(platform: Platform, folder: string): Promise<AgentState> {
+  for (let isSaid = false; ; isSaid = true) {
+    try {
+      return tryState(platform, folder);
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      if (error.code === "busy") {
+        throw new Exit(
+          EXIT.occupied,
+          `Another agent is running with the state folder "${folder}". Stop it, or give this one its own with --state <folder>`,
+        );
+      }
+      if (error.code !== "no_space") {
+        // SQLite has one sentence for many causes, a read-only disk among them.
+        const reason = writeRefusal(folder) ?? error.message;
+        throw new Exit(
+          EXIT.refused,
+          `Cannot use the state folder "${folder}": ${reason}. Give another with --state <folder>`,
+        );
+      }
+      if (!isSaid) {
+        const advice = "Make room on that disk, or give another folder with --state <folder>. Waiting for it";
+        platform.log("state_has_no_room", { reason: error.message, advice });
+      }
+      await platform.clock.sleep(ROOM_RETRY_MS, AbortSignal.any([]));
+    }
+  }
+}
+
+function tryState(platform: Platform, folder: string): AgentState {
+  for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
+    makeFolder(each);
+  const database = platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true });
   try {
-    for (const each of [folder, `${folder}${SEPARATOR}jobs`, `${folder}${SEPARATOR}manifests`])
-      makeFolder(each);
-    const database = platform.openDatabase(`${folder}${SEPARATOR}agent.db`, { exclusive: true });
     return new AgentState(database, makeReserve(`${folder}${SEPARATOR}reserve.bin`));
   } catch (error) {
-    if (!(error instanceof DiskError)) throw error;
-    if (error.code === "busy") {
-      throw new Exit(
-        EXIT.occupied,
-        `Another agent is running with the state folder "${folder}". Stop it, or give this one its own with --state <folder>`,
-      );
-    }
-    throw new Exit(
-      EXIT.refused,
-      `Cannot use the state folder "${folder}": ${error.message}. Give another with --state <folder>`,
-    );
+    database.close();
+    throw error;
   }
 }
 

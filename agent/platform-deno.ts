@@ -347,6 +347,19 @@ export function copyRights(from: string, to: string): void {
   );
 }
 
+/** Why no file can be made in a folder, in the system's words; null when one can. */
+export function writeRefusal(folder: string): string | null {
+  const path = `${folder}${denoDisk.separator}write.tmp`;
+  try {
+    createFile(path).finish();
+    onDisk(`remove "${path}"`, () => removeFile(path));
+    return null;
+  } catch (error) {
+    if (error instanceof DiskError) return error.message;
+    throw error;
+  }
+}
+
 /** As much as some thousands of events take. */
 const RESERVE_BYTES = 2 * 1024 * 1024;
 

@@ -14,8 +14,8 @@ export const SILENT_SOCKETS_MAX = 2;
 export interface TryEnd {
   /** The hub welcomed us, and what we sent it was answered. */
   readonly wasGood: boolean;
-  /** What the hub itself has said: another way would hear the same. */
-  readonly isHubsWord: boolean;
+  /** What the hub itself has said, or this machine's disk is to blame for: another way would end the same. */
+  readonly isNoWays: boolean;
   /** Somebody answered the upgrade with something else. */
   readonly wasRefused: boolean;
 }
@@ -50,7 +50,7 @@ export class Road {
 
   /** Chooses the next way; `true` = it may be tried at once. */
   ended(end: TryEnd): boolean {
-    if (end.isHubsWord) return false;
+    if (end.isNoWays) return false;
     if (this.now === "long_poll") {
       if (!end.wasGood) this.now = "websocket";
       return false;

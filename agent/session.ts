@@ -59,6 +59,8 @@ export const ACK_LIMIT_MS = 30_000;
 export const BUFFERED_BYTES_MAX = 1024 * 1024;
 /** With this code the agent gives up a socket for reasons of its own; the hub only sees that it was not a good-bye. */
 const CLOSE_OWN = 4000;
+/** Why, when it was this machine's disk. */
+const NOT_STORED = "could not be stored";
 /** How long a good-bye may take. */
 const CLOSE_LIMIT_MS = 1_000;
 
@@ -153,7 +155,7 @@ export async function holdSession(input: SessionInput): Promise<SessionEnd> {
     tries = ending.kind === "closed" && ending.goodMs >= GOOD_SOCKET_MS ? 0 : tries;
     const mayHurry = road.ended({
       wasGood: ending.kind === "closed" && ending.wasGood,
-      isHubsWord: kindOf(ending) !== "lost",
+      isNoWays: kindOf(ending) !== "lost",
       wasRefused: ending.kind === "refused" && ending.status !== null && ending.status !== 429,
     });
     const why = ending.kind === "closed" ? { code: ending.code } : { status: ending.status };
@@ -197,6 +199,7 @@ function waitAfter(ending: Lost, tries: number, chance: number): number {
     case "superseded":
     case "locked":
       return SUPERSEDED_WAIT_MS + Math.floor(chance * SUPERSEDED_WAIT_MS);
+    case "not_stored":
     case "lost":
       return backoffMs(tries, chance);
   }
@@ -212,6 +215,8 @@ function adviceOn(ending: Lost): string | null {
       return "Another agent connected with this agent's key. Each machine needs a registration of its own";
     case "locked":
       return "This agent is locked, because its registration was used from two places, as when a machine was copied or set back. An admin unlocks or revokes it in the dashboard, under Agents. Trying again";
+    case "not_stored":
+      return "This agent cannot write what it is told into its state folder. Make room on that disk, or give this account the right to write there. Trying again";
     case "lost":
       return ending.kind === "refused" && ending.status === 403
         ? "The control plane, or a proxy before it, refuses this agent for now. If it waits for approval, an admin approves it in the dashboard, under Agents. Trying again"
@@ -219,7 +224,11 @@ function adviceOn(ending: Lost): string | null {
   }
 }
 
-function kindOf(ending: Lost): "bad_key" | "upgrade_needed" | "superseded" | "locked" | "lost" {
+function kindOf(
+  ending: Lost,
+): "bad_key" | "upgrade_needed" | "superseded" | "locked" | "not_stored" | "lost" {
+  if (ending.kind === "closed" && ending.code === CLOSE_OWN && ending.reason === NOT_STORED)
+    return "not_stored";
   // A 403 is not taken for a refusal of ours: proxies answer so, too.
   const code =
     ending.kind === "refused" ? (ending.status === 401 ? CLOSE.badKey : ending.status) : ending.code;
@@ -460,7 +469,7 @@ class Conversation {
       if (error instanceof DiskError) {
         // Not written, so not confirmed: the hub says it again on the next socket, when there may be room.
         this.#input.platform.log("frame_not_stored", { reason: error.message });
-        return this.#end(CLOSE_OWN, "could not be stored");
+        return this.#end(CLOSE_OWN, NOT_STORED);
       }
       if (!(error instanceof ProtocolError)) throw error;
       this.#input.platform.log("frame_refused", { reason: error.message.slice(0, 500) });

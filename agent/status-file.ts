@@ -67,6 +67,8 @@ export class StatusBoard {
   readonly #startedAt: string;
   #connection: StatusFile["connection"];
   #update: StatusFile["update"] = null;
+  /** What was found in the way, which says more than that a connection failed. */
+  #obstacle: string | null = null;
   #written = "";
 
   constructor(input: StatusInput) {
@@ -77,19 +79,26 @@ export class StatusBoard {
 
   /** What is logged of the connection is what a person is told of it. */
   heard(event: string, fields: LogFields): void {
-    const told = [fields["reason"], fields["advice"]].filter((part) => typeof part === "string");
-    const reason = redact(told.join(". "));
+    const said = [fields["reason"], fields["advice"]].filter((part) => typeof part === "string");
+    const reason = redact(said.join(". "));
     switch (event) {
       case "session_opened": {
         const way = agentConnection.safeParse(fields["connection"]).data ?? null;
+        this.#obstacle = null;
         this.#connection = { state: "connected", way, since: this.#now(), reason: null };
         break;
       }
       case "session_lost":
+      case "way_blocked":
       case "websocket_blocked": {
+        if (event === "way_blocked") this.#obstacle = reason;
+        // What the control plane itself has said came all the way.
+        else if (event === "session_lost" && fields["advice"] !== null && fields["status"] !== 403)
+          this.#obstacle = null;
         const isNew = this.#connection.state !== "lost";
         const since = isNew ? this.#now() : this.#connection.since;
-        this.#connection = { state: "lost", way: this.#connection.way, since, reason };
+        const told = this.#obstacle ?? reason;
+        this.#connection = { state: "lost", way: this.#connection.way, since, reason: told };
         break;
       }
       case "update_available":

@@ -15,11 +15,13 @@ import {
   Exit,
   folderOf,
   isOccupied,
+  joinNetwork,
   lastStatus,
   openPolicy,
   registrationIn,
   SEPARATOR,
   STOP_SIGNALS,
+  usualFolder,
 } from "./installation-deno.ts";
 import { denoProbe } from "./network-probe-deno.ts";
 import { denoPlatform } from "./platform-deno.ts";
@@ -59,6 +61,7 @@ function versionWords(): string {
 
 async function examine(command: Extract<Command, { kind: "doctor" }>): Promise<number> {
   const folder = folderOf(command.state);
+  joinNetwork(folder);
   const platform = denoPlatform(() => undefined);
   const registered = registrationIn(folder);
   const last = lastStatus(folder);
@@ -207,6 +210,7 @@ function parseStorage(text: string): string {
 
 async function verifyManifest(command: Extract<Command, { kind: "verify" }>): Promise<number> {
   const { manifest, against } = command;
+  if (against.kind === "destination") joinNetwork(usualFolder());
   const place = against.kind === "source" ? resolve(against.place) : against.place;
   const rewritten = (text: string) => say(`\r\x1b[K${text}`);
   const isWatched = isErrorTerminal();

@@ -12,10 +12,16 @@ import type { Clock, LogFields, Platform, Random, Socket } from "./platform.ts";
 export class VirtualClock implements Clock {
   #now = Date.parse("2026-11-22T10:00:00.000Z");
   readonly #startMs = this.#now;
+  #aheadMs = 0;
   readonly #sleepers = new Set<{ dueMs: number; wake: () => void }>();
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#aheadMs;
+  }
+
+  /** The wall clock alone is set forward or back, or has gone on while the machine slept. */
+  jump(ms: number): void {
+    this.#aheadMs += ms;
   }
 
   monotonic(): number {

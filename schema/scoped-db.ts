@@ -5,7 +5,7 @@
  * {@link systemDb} is the door for the few questions that come before there is an organization: who does this session,
  * this code, this sign-in token belong to. `worker/db/identity.ts` and `worker/db/sweep.ts` alone may use it.
  */
-import { and, eq, getTableColumns, sql, type SQL } from "drizzle-orm";
+import { and, Column, eq, getTableColumns, is, SQL, sql } from "drizzle-orm";
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import type { BatchItem, BatchResponse } from "drizzle-orm/batch";
 import type { SelectResultFields } from "drizzle-orm/query-builders/select.types";
@@ -121,11 +121,20 @@ export class ScopedDb {
     from: OrgTable,
     query: Query,
   ): Promise<{ changes: number[]; row: SelectResultFields<F> | null }> {
-    const read = this.#reading(fields, from, { ...query, limit: 1 });
+    const read = this.#reading(apart(fields), from, { ...query, limit: 1 });
     const results = (await this.#db.batch([...writes, read] as [Write, ...Write[]])) as unknown[];
     const rows = results.pop() as SelectResultFields<F>[];
     return { changes: (results as D1Result[]).map(({ meta }) => meta.changes), row: rows[0] ?? null };
   }
+}
+
+/** The rows of a batch come with a value for each name, so columns of two tables that have one name need names of their own. */
+function apart(fields: Fields): Fields {
+  const named = Object.entries(fields).map(([name, field]): [string, SQL.Aliased] => {
+    if (is(field, Column)) return [name, sql`${field}`.mapWith(field).as(name)];
+    return [name, is(field, SQL.Aliased) ? field : field.as(name)];
+  });
+  return Object.fromEntries(named);
 }
 
 export function scopedDb(database: D1Database, orgId: string): ScopedDb {

@@ -19,7 +19,7 @@ export const AGENT_PERMISSIONS: readonly string[] = [
     // Where the state folder is.
     "XDG_STATE_HOME,HOME,LOCALAPPDATA,ProgramData",
     // How to reach the network.
-    "HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,DENO_CERT,DENO_TLS_CA_STORE",
+    "HTTPS_PROXY,https_proxy,HTTP_PROXY,http_proxy,ALL_PROXY,all_proxy,NO_PROXY,no_proxy,DENO_CERT,DENO_TLS_CA_STORE,SSL_CERT_FILE,SSL_CERT_DIR",
   ].join(",")}`,
   "--allow-sys=hostname,osRelease,uid",
 ];

@@ -555,3 +555,53 @@ Deno.test("[A90] the program says the same with the agent's rights, also through
   for (const { out, err } of [direct, through, unnamed, inspected, elsewhere])
     assert.ok(!(out + err).includes(KEY) && !(out + err).includes("secret"));
 });
+
+Deno.test("[X4] authorities of the machine's own store are trusted, and a machine without a store still trusts the others", async () => {
+  await using hub = new Hub(() => null, INSPECTED);
+  const store = Deno.makeTempFileSync({ suffix: ".pem" });
+  Deno.writeTextFileSync(store, INSPECTING_AUTHORITY);
+  try {
+    const env = { MIGRATE_API_URL: hub.url };
+    const system = await run(["--json"], { ...env, SSL_CERT_FILE: store });
+    assertFinds(JSON.parse(system.out) as Diagnosis, "tls", "ok", /Contoso Inspection CA/);
+    const none = { SSL_CERT_FILE: "/not/there", SSL_CERT_DIR: "/not/there" };
+    const bare = await run(["--json"], { ...env, ...none, DENO_CERT: "1" });
+    assertFinds(JSON.parse(bare.out) as Diagnosis, "tls", "ok", /Contoso Inspection CA/);
+    const left = await run(["--json"], { ...env, SSL_CERT_FILE: store, DENO_TLS_CA_STORE: "mozilla" });
+    assertFinds(JSON.parse(left.out) as Diagnosis, "tls", "failed", /does not trust/);
+  } finally {
+    Deno.removeSync(store);
+  }
+});
+
+Deno.test("[X13] network.json holds for doctor, and what is wrong with it, or with its certificates, ends the program with 2", async () => {
+  await using hub = new Hub(() => null, INSPECTED);
+  using proxy = new Proxy("me:secret");
+  const env = { MIGRATE_API_URL: hub.url };
+  const files = (network: object) => ({ "network.json": JSON.stringify(network) });
+  const address = `http://me:secret@${proxy.address}`;
+  const dead = `http://127.0.0.1:${closedPort()}`;
+  const through = await run(
+    ["--json"],
+    { ...env, DENO_CERT: "1" },
+    files({ proxy: address, caFile: "/not/there" }),
+  );
+  assertFinds(JSON.parse(through.out) as Diagnosis, "proxy", "ok", /lets connections to .* through/);
+  assert.ok(proxy.tunnels > 0 && !through.out.includes("secret"));
+  const around = files({ proxy: dead, noProxy: ["127.0.0.0/8"] });
+  const direct = await run(["--json"], { ...env, DENO_CERT: "1" }, around);
+  assertFinds(JSON.parse(direct.out) as Diagnosis, "proxy", "ok", /connections go out directly/);
+  assertFinds(JSON.parse(direct.out) as Diagnosis, "hub", "ok", /answers/);
+  for (const [network, sentence] of [
+    [
+      { caFile: "/not/there" },
+      /^Cannot trust the certificates of "\/not\/there" .*: there is no such file$/m,
+    ],
+    [{ proxy: "secret" }, /^Cannot read network\.json: /m],
+  ] as const) {
+    const { code, err } = await run([], env, files(network));
+    assert.equal(code, 2);
+    assert.match(err, sentence);
+    assert.ok(!err.includes("secret"));
+  }
+});

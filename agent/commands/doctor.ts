@@ -6,7 +6,8 @@
 import { errorBody } from "../../schema/errors.ts";
 import { health } from "../../schema/health.ts";
 import { HEARTBEAT, HEARTBEAT_ANSWER, SUBPROTOCOL, syncAnswer } from "../../schema/protocol.ts";
-import { type NetworkProbe, ObstacleError, type Proxy, type Target } from "../network-probe.ts";
+import { type NetworkProbe, ObstacleError, type Target } from "../network-probe.ts";
+import { targetOf } from "../network-settings.ts";
 import { ConnectError, DiskError, type Platform } from "../platform.ts";
 import { TransportError } from "../transport.ts";
 import { durationWords, faultWords, obstacleWords, strangerWords } from "./obstacle-words.ts";
@@ -22,8 +23,6 @@ const PIECE_BYTES = 4 * 1024 * 1024;
 const ANSWER_CHARACTERS_MAX = 256 * 1024;
 /** Said where no account is known yet. */
 const STORAGE_UNKNOWN = "https://your-storage-account.blob.core.windows.net";
-/** Those that hold for https, as Deno reads them. */
-const PROXY_VARIABLES = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 export type CheckState = "ok" | "warning" | "failed" | "skipped";
 
@@ -92,7 +91,7 @@ class Doctor {
 
   constructor(input: DoctorInput) {
     this.#input = input;
-    this.#hub = targetOf(input, input.url);
+    this.#hub = targetOf(input.environment, input.url);
   }
 
   async run(): Promise<void> {
@@ -117,7 +116,7 @@ class Doctor {
       this.#skip("webSocket", "WebSocket", why);
     }
     for (const origin of this.#input.storage) {
-      const target = targetOf(this.#input, origin);
+      const target = targetOf(this.#input.environment, origin);
       const title = `Storage ${target.hostname}`;
       await this.#check("storage", title, (stop) => this.#storage(origin, target, stop), { target });
     }
@@ -249,7 +248,7 @@ class Doctor {
         "proxy",
         "Proxy",
         async (stop) => {
-          if (proxy === null) return ok("none is set; connections go out directly");
+          if (proxy === null) return ok("none is set for it; connections go out directly");
           await probe.tunnel(this.#hub, stop);
           return ok(`${proxy.hostname}:${proxy.port} lets connections to ${place} through`);
         },
@@ -487,38 +486,13 @@ class Doctor {
   }
 }
 
-function targetOf(input: Pick<DoctorInput, "environment">, origin: string): Target {
-  const url = new URL(origin);
-  const isTls = url.protocol === "https:";
-  return {
-    hostname: url.hostname.replace(/^\[|\]$/g, ""),
-    port: Number(url.port === "" ? (isTls ? 443 : 80) : url.port),
-    isTls,
-    proxy: isTls ? proxyOf(input) : null,
-  };
-}
-
-function proxyOf({ environment }: Pick<DoctorInput, "environment">): Proxy | null {
-  const text = PROXY_VARIABLES.map(environment).find((value) => value !== undefined && value !== "");
-  if (text === undefined) return null;
-  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  if (url === null) return null;
-  const isNamed = url.username !== "";
-  const credentials = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-  return {
-    hostname: url.hostname.replace(/^\[|\]$/g, ""),
-    port: Number(url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port),
-    authorization: isNamed ? `Basic ${new TextEncoder().encode(credentials).toBase64()}` : null,
-  };
-}
-
 function needsOf(input: DoctorInput): string[] {
   const way = ({ hostname, port, proxy }: Target) =>
     `${hostname}, TCP port ${port}${proxy === null ? "" : `, through the proxy ${proxy.hostname}:${proxy.port}`}`;
   const accounts = input.storage.length === 0 ? [STORAGE_UNKNOWN] : input.storage;
   return [
-    `${way(targetOf(input, input.url))}: HTTPS and WebSocket (wss), without TLS inspection`,
-    ...accounts.map((origin) => `${way(targetOf(input, origin))}: HTTPS, without TLS inspection`),
+    `${way(targetOf(input.environment, input.url))}: HTTPS and WebSocket (wss), without TLS inspection`,
+    ...accounts.map((origin) => `${way(targetOf(input.environment, origin))}: HTTPS, without TLS inspection`),
   ];
 }
 

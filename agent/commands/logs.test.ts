@@ -80,6 +80,26 @@ Deno.test("[A100] a log that cannot be written stops nobody, and goes on when it
   });
 });
 
+Deno.test("[X23] that the disk takes no log is told once, and again after it took lines", async () => {
+  await withFolder((folder) => {
+    const told: string[] = [];
+    const files = new LogFiles(`${folder}/logs`, BYTES_MAX, (reason) => told.push(reason));
+    for (const round of [1, 2]) {
+      Deno.writeTextFileSync(`${folder}/logs`, "in the way");
+      for (let line = 0; line < 20; line++) files.write("lost");
+      assert.equal(told.length, round);
+      Deno.removeSync(`${folder}/logs`);
+      files.write("kept");
+      assert.deepEqual(tail(`${folder}/logs`, 10), ["kept"]);
+      Deno.removeSync(`${folder}/logs`, { recursive: true });
+      // The file that is gone is still open; the next one that is written to is anew.
+      files.write("y".repeat(BYTES_MAX));
+      Deno.removeSync(`${folder}/logs`, { recursive: true });
+    }
+    assert.match(told[0] ?? "", /logs/);
+  });
+});
+
 Deno.test("[A101] whoever follows gets each line once and in order, also over files that are put aside", async () => {
   await withFolder(async (folder) => {
     const files = new LogFiles(folder, 4_000);

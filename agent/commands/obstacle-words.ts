@@ -108,7 +108,7 @@ function tlsWords(
       what: `${hostname} shows a certificate that this machine does not trust${holder}`,
       todo:
         `Something on the way (a firewall, a proxy, a virus scanner) opens TLS connections. Ask the firewall team: exempt ${hostname} from TLS inspection. ` +
-        "Or let the agent trust that issuer: DENO_CERT=<its certificate as a PEM file>, or DENO_TLS_CA_STORE=system where this machine's own store has it",
+        "Or let the agent trust that issuer: put its certificate into this machine's own store, or name it as a PEM file in DENO_CERT, or as caFile in network.json",
     };
   }
   return {

@@ -476,13 +476,13 @@ export class Meter {
 // --- the platform --------------------------------------------------------------------------------------------------
 
 function platformOf(setting: Setting, transport: RawTransport, writeLine: (line: string) => void): Platform {
-  const { speed = 1, skewMs = 0 } = setting;
+  const { speed = 1 } = setting;
   const real = denoPlatform(writeLine);
   const { clock, disk } = real;
   return {
     ...real,
     clock: {
-      now: () => clock.now() + skewMs,
+      now: () => clock.now() + (setting.skewMs ?? 0),
       monotonic: () => clock.monotonic() * speed,
       sleep: (ms, signal) => clock.sleep(ms / speed, signal),
     },

@@ -159,6 +159,40 @@ Deno.test("[E12] (T13) with a clock of the agent that is 20 minutes off, a date 
   );
 });
 
+Deno.test("[X21] a clock of the agent that jumps a day ahead or an hour back, in the middle of a job or of a wait that the service asks for, changes nothing", async () => {
+  const jumps = [24 * 3_600_000, -3_600_000];
+  await Promise.all(
+    jumps.flatMap((jumpMs) =>
+      (["seconds", "date"] as const).map(async (form) => {
+        let skewMs = 0;
+        const setting = {
+          get skewMs() {
+            return skewMs;
+          },
+        };
+        await inWorld(azurite, setting, async (world) => {
+          fill(world);
+          const fault: Fault = {
+            kind: "refuse",
+            status: 503,
+            code: "ServerBusy",
+            retryAfter: { seconds: 2, form },
+          };
+          const armed = world.server.arm({ match: { operation: "put_block" }, fault });
+          const begunMs = performance.now();
+          const run = world.start();
+          await until(() => armed.hits === 1, "it is asked to wait");
+          skewMs = jumpMs;
+          const what = `${jumpMs} ${form}`;
+          assertAllThere(world, await world.end(run), what);
+          assert.deepEqual(world.server.earlyCalls(GRACE_MS), [], what);
+          assert.ok(performance.now() - begunMs < 30_000, `${what}: it did not wait for the clock`);
+        });
+      }),
+    ),
+  );
+});
+
 // --- T14: throttling ---------------------------------------------------------------------------------------------------
 
 /** What was on its way, on a busy machine. */

@@ -385,3 +385,23 @@ Deno.test("[W2] a limit that is none is refused", () => {
     assert.throws(() => new Throttle(new VirtualClock()).join(megabits), /not above 0/);
   }
 });
+
+Deno.test("[X21] a clock that jumps in the middle leaves the limit as it is", async () => {
+  const clock = new VirtualClock();
+  const sink = new Sink(clock);
+  const throttle = new Throttle(clock);
+  const share = throttle.join(8);
+  const running = run([(signal) => stream(share, 100_000, (bytes) => sink.put(bytes), signal)]);
+  for (const jumpMs of [24 * 3_600_000, -3_600_000]) {
+    const fromMs = clock.monotonic() + 1_000;
+    await clock.advance(2_000);
+    clock.jump(jumpMs);
+    await clock.advance(9_000);
+    const sent = sink.between(fromMs, fromMs + 10_000);
+    assert.ok(
+      Math.abs(sent - 10_000 * bytesPerMs(8)) < 0.05 * 10_000 * bytesPerMs(8),
+      `${sent} after ${jumpMs}`,
+    );
+  }
+  await running.stop();
+});

@@ -108,12 +108,10 @@ export function beginTrial(input: TrialInput): TrialBegun {
 /** A version between its first start and its proof. */
 export class VersionTrial {
   readonly #input: TrialInput & { readonly executable: Executable };
-  readonly #beganMs: number;
   readonly #proved = Promise.withResolvers<"proved">();
 
   constructor(input: TrialInput & { readonly executable: Executable }) {
     this.#input = input;
-    this.#beganMs = input.platform.clock.monotonic();
   }
 
   /** The hub has welcomed this version. */
@@ -128,12 +126,11 @@ export class VersionTrial {
     this.#change(({ trial }) => ({ trial: trial && { ...trial, starts: Math.max(0, trial.starts - 1) } }));
   }
 
-  /** Waits for the proof as long as it may take, and takes the version back without it. */
+  /** Waits for the proof as long as it may take from now on, and takes the version back without it. */
   async watch(signal: AbortSignal): Promise<"proved" | "taken_back" | "kept" | "stopped"> {
     const { clock } = this.#input.platform;
     const over = new AbortController();
-    const leftMs = this.#beganMs + TRIAL_LIMIT_MS - clock.monotonic();
-    const late = clock.sleep(leftMs, AbortSignal.any([signal, over.signal])).then(
+    const late = clock.sleep(TRIAL_LIMIT_MS, AbortSignal.any([signal, over.signal])).then(
       () => "late" as const,
       () => "stopped" as const,
     );

@@ -460,7 +460,7 @@ describe("from the first word to the report", () => {
     const last = 3 * LIVE_UNREAD_MAX.frames;
     for (let seq = 1; seq <= last; seq++) {
       agent.say(progress(jobId, seq, seq));
-      await agent.hear("ack", ({ progress: acked }) => acked[jobId] === seq);
+      await agent.hear("ack", ({ progress: acked }) => acked?.[jobId] === seq);
     }
     expect(feed.texts.length).toBeLessThanOrEqual(LIVE_UNREAD_MAX.frames);
     feed.send(`r${LIVE_UNREAD_MAX.frames}`);

@@ -59,12 +59,19 @@ export class World {
     this.api = new ApiClient(controlPlane.url);
   }
 
-  /** `variablesOf`: more for the Worker, once it is known where the storage emulator is. */
+  /**
+   * `variablesOf`: more for the Worker, once it is known where the storage emulator is. `certificate`: of the emulator; who
+   * gives one sees to it that it is trusted.
+   */
   static async start(
     variablesOf: (blobEndpoint: string) => Promise<Readonly<Record<string, string>>> = async () => ({}),
+    certificate?: { readonly certFile: string; readonly keyFile: string },
   ): Promise<World> {
     const folder = mkdtempSync(join(tmpdir(), "migrate-e2e-"));
-    const azurite = await startAzurite({ dataDir: join(folder, "azurite") });
+    const azurite = await startAzurite({
+      dataDir: join(folder, "azurite"),
+      ...(certificate === undefined ? {} : { certificate }),
+    });
     const secret = () => randomBytes(32).toString("hex");
     const devSecret = secret();
     const secrets = {

@@ -19,7 +19,7 @@ const VALUES = {
 
 for (const [number, identity] of [IDENTITY_1, IDENTITY_2, IDENTITY_3].entries()) {
   const version = (number + 1) as 1 | 2 | 3;
-  Deno.test(`[L22] storage of version ${version} is carried on`, () => {
+  Deno.test(`[L22] storage of version ${version} is carried on`, async () => {
     const sqlite = new DatabaseSync(":memory:");
     sqlite.exec(`
       CREATE TABLE version (number INTEGER NOT NULL); INSERT INTO version VALUES (${version});

@@ -19,8 +19,13 @@ export interface Azurite {
   stop(): Promise<void>;
 }
 
-/** Keeps what it holds in `dataDir`. Port 0 = a free one. */
-export async function startAzurite(options: { dataDir: string; port?: number }): Promise<Azurite> {
+/** Keeps what it holds in `dataDir`. Port 0 = a free one. `certificate`: PEM files; with them it speaks https alone. */
+export async function startAzurite(options: {
+  dataDir: string;
+  port?: number;
+  certificate?: { readonly certFile: string; readonly keyFile: string };
+}): Promise<Azurite> {
+  const { certificate } = options;
   mkdirSync(options.dataDir, { recursive: true });
   const child = startChild({
     command: NODE,
@@ -35,6 +40,7 @@ export async function startAzurite(options: { dataDir: string; port?: number }):
       String(options.port ?? 0),
       "--location",
       options.dataDir,
+      ...(certificate === undefined ? [] : ["--cert", certificate.certFile, "--key", certificate.keyFile]),
     ],
     environment: { AZURITE_ACCOUNTS: ACCOUNTS },
     logFile: join(options.dataDir, "azurite.log"),
@@ -42,14 +48,14 @@ export async function startAzurite(options: { dataDir: string; port?: number }):
   const blobEndpoint = await waitFor(
     "The storage emulator",
     async () => {
-      const address = /successfully listens on (http:\/\/\S+)/.exec(child.output())?.[1];
+      const address = /successfully listens on (https?:\/\/\S+)/.exec(child.output())?.[1];
       return address === undefined ? undefined : `${address}/${EMULATOR_ACCOUNT}`;
     },
     { limitMs: START_LIMIT_MS, child },
   );
   return {
     blobEndpoint,
-    connectionString: `DefaultEndpointsProtocol=http;AccountName=${EMULATOR_ACCOUNT};AccountKey=${EMULATOR_KEY};BlobEndpoint=${blobEndpoint};`,
+    connectionString: `DefaultEndpointsProtocol=${new URL(blobEndpoint).protocol.slice(0, -1)};AccountName=${EMULATOR_ACCOUNT};AccountKey=${EMULATOR_KEY};BlobEndpoint=${blobEndpoint};`,
     stop: () => child.stop(),
   };
 }
