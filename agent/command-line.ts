@@ -10,7 +10,12 @@ export type Command =
       /** Registered and no more: an installation starts it in its own way. */
       readonly exit: boolean;
     }
-  | { readonly kind: "start"; readonly state: string | null }
+  | {
+      readonly kind: "start";
+      readonly state: string | null;
+      /** Somebody starts the program again when it has ended for a new version. */
+      readonly service: boolean;
+    }
   | {
       readonly kind: "verify";
       readonly manifest: string;
@@ -74,6 +79,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   "--url": { value: "<address>", does: "the control plane's address" },
   "--name": { value: "<agent name>", does: "what the dashboard calls this agent" },
   "--state": { value: "<folder>", does: "the folder for state, instead of the system's usual one" },
+  "--service": { value: null, does: "exit code 8 starts it again, so it may install newer releases" },
   "--storage": {
     value: "<address>",
     does: "a storage account to try as well, such as https://name.blob.core.windows.net",
@@ -96,8 +102,8 @@ const COMMANDS: Readonly<Record<string, Shape>> = {
   start: {
     operand: null,
     does: "Connect and run the jobs of this agent.",
-    options: ["--state"],
-    read: ({ value }) => ({ kind: "start", state: value("--state") }),
+    options: ["--state", "--service"],
+    read: ({ value, isSet }) => ({ kind: "start", state: value("--state"), service: isSet("--service") }),
   },
   doctor: {
     operand: null,
@@ -188,7 +194,8 @@ Environment:
 
 Exit codes: 0 stopped as asked, or all is well; 1 unexpected error, or a check failed; 2 used wrongly or refused;
 3 control plane or storage not reachable; 4 another agent runs in the same state folder; 5 this agent was revoked;
-6 verify found differences; 7 verify found none, but could not compare all.
+6 verify found differences; 7 verify found none, but could not compare all;
+8 another version of the agent is in place, to be started.
 `;
 
 function usageOf(name: string, { operand, does, options }: Shape): string {

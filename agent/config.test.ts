@@ -110,8 +110,13 @@ Deno.test("[A33] the command line is understood in all its forms", () => {
     ...none,
     exit: true,
   });
-  assert.deepEqual(parseCommandLine(["start"]), { kind: "start", state: null });
-  assert.deepEqual(parseCommandLine(["start", "--state", "/s"]), { kind: "start", state: "/s" });
+  assert.deepEqual(parseCommandLine(["start"]), { kind: "start", state: null, service: false });
+  assert.deepEqual(parseCommandLine(["start", "--state", "/s"]), {
+    kind: "start",
+    state: "/s",
+    service: false,
+  });
+  assert.deepEqual(parseCommandLine(["start", "--service"]), { kind: "start", state: null, service: true });
   for (const words of [["version"], ["--version"]])
     assert.deepEqual(parseCommandLine(words), { kind: "version", json: false });
   for (const words of [["help"], ["--help"], ["-h"]])

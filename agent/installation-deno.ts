@@ -13,10 +13,13 @@ import {
   type AgentConfig,
 } from "./config.ts";
 import { NETWORK_FILE, networkVariables, parseNetwork } from "./network-settings.ts";
-import { readTextFile } from "./platform-deno.ts";
+import { copyRights, readTextFile, writeTextFile } from "./platform-deno.ts";
 import { DiskError, type Platform } from "./platform.ts";
 import { LocalPolicy, POLICY_FILE, PolicyError } from "./policy.ts";
 import { readStatus, STATUS_FILE, type StatusFile } from "./status-file.ts";
+import { Executable } from "./update/executable.ts";
+import { UPDATE_FILE } from "./update/memory.ts";
+import type { UpdateStore } from "./update/updates.ts";
 
 /** What the program ends with; the usage explains them. */
 export const EXIT = {
@@ -26,6 +29,9 @@ export const EXIT = {
   unreachable: 3,
   occupied: 4,
   revoked: 5,
+  // 6 and 7 are what `verify` ends with.
+  /** Another version is in this one's place; to be started again. */
+  replaced: 8,
 } as const;
 export const SEPARATOR = Deno.build.os === "windows" ? "\\" : "/";
 /** Where the distributions keep their authorities (Debian, Red Hat, SUSE, Alpine). */
@@ -208,6 +214,27 @@ export function openPolicy(platform: Platform, folder: string): LocalPolicy {
     disk: platform.disk,
     log: (event, fields) => platform.log(event, fields),
   });
+}
+
+/** The executable that this is; null where Deno runs the source. */
+export function ownExecutable(platform: Platform): Executable | null {
+  if (!Deno.build.standalone) return null;
+  try {
+    return new Executable({ platform, path: platform.disk.realPath(Deno.execPath()), copyRights });
+  } catch (error) {
+    // It was moved or removed since it was started.
+    if (error instanceof DiskError) return null;
+    throw error;
+  }
+}
+
+/** What is remembered of updates. */
+export function updateStore(folder: string): UpdateStore {
+  const path = `${folder}${SEPARATOR}${UPDATE_FILE}`;
+  return {
+    read: () => readTextFile(path),
+    write: (text) => writeTextFile(path, text),
+  };
 }
 
 /** What an agent wrote of itself last, whether it runs or not. */

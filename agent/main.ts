@@ -40,13 +40,16 @@ import {
   EXIT,
   Exit,
   folderOf,
+  isOccupied,
   joinNetwork,
   openPolicy,
+  ownExecutable,
   readConfig,
   readFile,
   SEPARATOR,
   STOP_SIGNALS,
   openPatiently,
+  updateStore,
 } from "./installation-deno.ts";
 import { LOG_BYTES_MAX, LogFiles } from "./log-files-deno.ts";
 import {
@@ -69,6 +72,8 @@ import { holdSession } from "./session.ts";
 import { AgentState } from "./state.ts";
 import { STATUS_FILE, StatusBoard } from "./status-file.ts";
 import { runSubcommand } from "./subcommands-deno.ts";
+import { UPDATE_ROOT_KEY } from "./update/root-key.ts";
+import { beginTrial, keepUpdated, type VersionTrial } from "./update/updates.ts";
 import { WayWatch } from "./way-watch.ts";
 
 /** A service manager gives a program about this long; the journals are durable at any moment. */
@@ -125,7 +130,7 @@ async function carryOut(command: Command, socketRetryMs: number): Promise<number
       console.log(USAGE);
       return EXIT.stopped;
     case "register":
-      return await registerAndRun(command, socketRetryMs);
+      return await registerAndRun(command, { socketRetryMs, service: false });
     case "start":
       return await start(command, socketRetryMs);
     case "version":
@@ -139,9 +144,10 @@ async function carryOut(command: Command, socketRetryMs: number): Promise<number
   }
 }
 
+/** `service`: as of `start`, which registers on its first run. */
 async function registerAndRun(
   command: Extract<Command, { kind: "register" }>,
-  socketRetryMs: number,
+  { socketRetryMs, service }: { socketRetryMs: number; service: boolean },
 ): Promise<number> {
   const folder = folderOf(command.state);
   const configPath = `${folder}${SEPARATOR}${CONFIG_FILE}`;
@@ -178,7 +184,7 @@ async function registerAndRun(
     state.close();
     return EXIT.stopped;
   }
-  return await run({ platform, state, folder, config, socketRetryMs });
+  return await run({ platform, state, folder, config, socketRetryMs, trial: null, isKeptRunning: service });
 }
 
 async function exchangeCode(
@@ -218,7 +224,10 @@ function lookAt({ clock }: Platform, url: string): ObstacleInput {
   return { probe: denoProbe, clock, environment: (name) => Deno.env.get(name), url };
 }
 
-async function start({ state: given }: { state: string | null }, socketRetryMs: number): Promise<number> {
+async function start(
+  { state: given, service }: Extract<Command, { kind: "start" }>,
+  socketRetryMs: number,
+): Promise<number> {
   const folder = folderOf(given);
   const path = `${folder}${SEPARATOR}${CONFIG_FILE}`;
   const code = Deno.env.get("REGISTER_CODE");
@@ -226,12 +235,31 @@ async function start({ state: given }: { state: string | null }, socketRetryMs: 
   if (code && !Deno.env.get("MIGRATE_AGENT_KEY") && readFile(path) === null)
     return await registerAndRun(
       { kind: "register", code, url: null, name: null, state: given, exit: false },
-      socketRetryMs,
+      { socketRetryMs, service },
     );
   joinNetwork(folder);
   const config = readConfig(path);
   const platform = loggingPlatform(folder);
-  return await run({ platform, state: await openState(platform, folder), folder, config, socketRetryMs });
+  // Before anything that a new version may fail in; but a second agent, which ends in a moment, is no start of it.
+  const trial = (await isOccupied(platform, folder))
+    ? ({ kind: "none" } as const)
+    : beginTrial({
+        platform,
+        store: updateStore(folder),
+        version: VERSION,
+        executable: ownExecutable(platform),
+      });
+  if (trial.kind === "taken_back")
+    return complain(
+      EXIT.replaced,
+      `Version ${VERSION} did not work here; ${trial.version} is in its place again`,
+    );
+  const world = { platform, state: await openState(platform, folder), folder, config, socketRetryMs };
+  return await run({
+    ...world,
+    trial: trial.kind === "on_trial" ? trial.trial : null,
+    isKeptRunning: service,
+  });
 }
 
 /** What it logs is kept in the state folder besides, and so is what ends it unexpectedly. */
@@ -255,6 +283,9 @@ interface World {
   readonly folder: string;
   readonly config: AgentConfig;
   readonly socketRetryMs: number;
+  /** Of a version that was put in place and has to prove itself. */
+  readonly trial: VersionTrial | null;
+  readonly isKeptRunning: boolean;
 }
 
 async function run({
@@ -263,6 +294,8 @@ async function run({
   folder,
   config: given,
   socketRetryMs,
+  trial,
+  isKeptRunning,
 }: World): Promise<number> {
   // The key changes from time to time; whoever calls the control plane looks here.
   const config = { ...given };
@@ -274,6 +307,8 @@ async function run({
     log: (event, fields) => {
       silent.log(event, fields);
       board?.heard(event, fields);
+      // The hub's welcome is what a new version has to come to.
+      if (event === "session_opened") trial?.prove();
       way.heard(event, fields);
     },
   };
@@ -333,7 +368,9 @@ async function run({
   platform.log("agent_started", { agentId, version: VERSION, url: config.url, folder });
   const session = new AbortController();
   const life = new AbortController();
-  const stopped = onStopSignal(platform, async () => {
+  const replaced = new AbortController();
+  const stopped = onStopSignal(platform, replaced.signal, async () => {
+    if (!replaced.signal.aborted) trial?.withdraw();
     life.abort();
     try {
       await runner.suspend();
@@ -367,6 +404,7 @@ async function run({
     },
     life.signal,
   );
+  const updating = followReleases().then((end) => end === "replaced" && replaced.abort());
   const end = await holdSession({
     platform,
     config,
@@ -396,7 +434,7 @@ async function run({
   if (end.kind === "revoked") {
     life.abort();
     await runner.suspend();
-    await Promise.all([purging, uploading, telling, watching]);
+    await Promise.all([purging, uploading, telling, updating, watching]);
     state.close();
     return complain(
       EXIT.revoked,
@@ -405,24 +443,56 @@ async function run({
     );
   }
   await stopped;
-  await Promise.all([purging, uploading, telling, watching]);
+  await Promise.all([purging, uploading, telling, updating, watching]);
   state.close();
   board = null;
   platform.log("agent_stopped", { agentId });
-  return EXIT.stopped;
+  return replaced.signal.aborted ? EXIT.replaced : EXIT.stopped;
+
+  /** This version proves itself, and only then looks for the next one. */
+  async function followReleases(): Promise<"replaced" | "stopped"> {
+    const watched = (await trial?.watch(life.signal)) ?? "proved";
+    if (watched === "taken_back") return "replaced";
+    if (watched === "stopped") return "stopped";
+    const executable = ownExecutable(platform);
+    const store = updateStore(folder);
+    const kept = await keepUpdated(
+      {
+        platform,
+        store,
+        version: VERSION,
+        executable,
+        config,
+        agentId,
+        rootKey: UPDATE_ROOT_KEY,
+        channel: "stable",
+        target: Deno.build.target,
+        isKeptRunning,
+        mayUpdate: () => policy.mayUpdate,
+        isIdle: () => runner.isIdle,
+      },
+      life.signal,
+    );
+    return kept === "installed" ? "replaced" : "stopped";
+  }
 }
 
-/** Resolves when the first signal has been heard and `stop` is through. A second signal ends the program at once. */
-function onStopSignal(platform: Platform, stop: () => Promise<void>): Promise<void> {
+/**
+ * Resolves when the first signal has been heard, or another version is in this one's place, and `stop` is through. A second
+ * signal ends the program at once.
+ */
+function onStopSignal(platform: Platform, replaced: AbortSignal, stop: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     let heard = false;
+    const exit = () => Deno.exit(replaced.aborted ? EXIT.replaced : EXIT.stopped);
     const listener = () => {
-      if (heard) Deno.exit(EXIT.stopped);
+      if (heard) exit();
       heard = true;
       platform.log("agent_stopping", {});
-      setTimeout(() => Deno.exit(EXIT.stopped), STOP_LIMIT_MS);
+      setTimeout(exit, STOP_LIMIT_MS);
       stop().then(resolve, reject);
     };
+    replaced.addEventListener("abort", listener, { once: true });
     for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, listener);
   });
 }

@@ -339,6 +339,14 @@ export function writeTextFile(path: string, text: string): void {
   });
 }
 
+/** Gives a file the rights of another, such as to be run. */
+export function copyRights(from: string, to: string): void {
+  if (Deno.build.os === "windows") return;
+  onDisk(`make "${to}" as "${from}" is`, () =>
+    Deno.chmodSync(to, (Deno.statSync(from).mode ?? 0o700) & 0o777),
+  );
+}
+
 /** Why no file can be made in a folder, in the system's words; null when one can. */
 export function writeRefusal(folder: string): string | null {
   const path = `${folder}${denoDisk.separator}write.tmp`;

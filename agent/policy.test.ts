@@ -56,7 +56,7 @@ const WRONG = [
 ];
 
 Deno.test("[A62] [A63] without a policy nothing may be removed, and whatever the account can do is allowed", () => {
-  assert.deepEqual(parsePolicy(null), { deleteRoots: [] });
+  assert.deepEqual(parsePolicy(null), { deleteRoots: [], updates: true });
   const { policy, job } = policyOf(null);
   assert.equal(policy.mayRemove(job("/")), false);
   assert.equal(policy.refusal(job("/")), null);
@@ -126,4 +126,12 @@ Deno.test("[A63] only the storage accounts and containers that are named are wri
     assert.equal(policy.destinationRefusal(job("/srv", to).destination), refusal.message);
   }
   assert.equal(policyOf({ destinations: [] }).policy.refusal(job("/srv"))?.code, "DESTINATION_REFUSED");
+});
+
+Deno.test("[A127] a policy turns updates off, and so does one that cannot be understood", () => {
+  assert.equal(policyOf(null).policy.mayUpdate, true);
+  assert.equal(policyOf({ deleteRoots: [] }).policy.mayUpdate, true);
+  assert.equal(policyOf({ updates: false }).policy.mayUpdate, false);
+  assert.equal(policyOf({ updates: "no" }).policy.mayUpdate, false);
+  assert.equal(policyOf("{").policy.mayUpdate, false);
 });

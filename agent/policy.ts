@@ -6,7 +6,8 @@
  *     {
  *       "sourceRoots": ["/srv/shares", "D:\\Shares", "\\\\nas\\files"],
  *       "destinations": ["acmebackup", "acmearchive/plans"],
- *       "deleteRoots": ["/srv/shares/archive"]
+ *       "deleteRoots": ["/srv/shares/archive"],
+ *       "updates": false
  *     }
  *
  * It is read anew for each question, so that a change holds at once. While it cannot be understood no job is begun: who
@@ -34,6 +35,8 @@ const policy = z.strictObject({
     .max(ENTRIES_MAX)
     .optional(),
   deleteRoots: roots.default([]),
+  /** Whether the agent may put a newer release in its own place. */
+  updates: z.boolean().default(true),
 });
 export type Policy = z.infer<typeof policy>;
 
@@ -95,6 +98,12 @@ export class LocalPolicy {
   mayRemove({ source }: Pick<JobConfig, "source">): boolean {
     const found = this.#read();
     return !(found instanceof PolicyError) && isWithin(found.deleteRoots, source.path, this.#input.disk);
+  }
+
+  /** Whether this agent may replace itself by a newer release. */
+  get mayUpdate(): boolean {
+    const found = this.#read();
+    return !(found instanceof PolicyError) && found.updates;
   }
 
   /** Every folder that it names. */

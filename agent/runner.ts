@@ -93,6 +93,11 @@ export class Runner implements Work {
     await Promise.all([...this.#active.values()].map((active) => this.#stop(active)));
   }
 
+  /** Whether no job is being worked on or waits for its turn; those that are paused may stay so. */
+  get isIdle(): boolean {
+    return this.#queue.length === 0 && [...this.#active.values()].every(({ asked }) => asked === "pause");
+  }
+
   // --- what the session asks ---
 
   applied(): Record<string, [number, number]> {

@@ -36,6 +36,9 @@ const job = z.object({
   bytesPerSecond: z.number().nullable(),
 });
 
+/** A newer release that this agent has not put in place, and why. */
+const update = z.object({ version: z.string(), reason: z.string() });
+
 export const statusFile = z.object({
   version: z.string(),
   agentId: z.string(),
@@ -46,6 +49,7 @@ export const statusFile = z.object({
   connection,
   /** Those that are not final. */
   jobs: z.array(job),
+  update: update.nullable().default(null),
 });
 export type StatusFile = z.infer<typeof statusFile>;
 
@@ -62,6 +66,7 @@ export class StatusBoard {
   readonly #input: StatusInput;
   readonly #startedAt: string;
   #connection: StatusFile["connection"];
+  #update: StatusFile["update"] = null;
   /** What was found in the way, which says more than that a connection failed. */
   #obstacle: string | null = null;
   #written = "";
@@ -96,6 +101,9 @@ export class StatusBoard {
         this.#connection = { state: "lost", way: this.#connection.way, since, reason: told };
         break;
       }
+      case "update_available":
+        this.#update = update.parse(fields);
+        break;
       default:
         return;
     }
@@ -118,6 +126,7 @@ export class StatusBoard {
         startedAt: this.#startedAt,
         connection: this.#connection,
         jobs: this.#jobs(),
+        update: this.#update,
       };
       const text = JSON.stringify(status);
       if (text === this.#written) return;

@@ -428,6 +428,7 @@ const STATUS: StatusFile = {
       bytesPerSecond: null,
     },
   ],
+  update: null,
 };
 
 // --- the program -------------------------------------------------------------------------------------------------

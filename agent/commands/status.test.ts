@@ -85,3 +85,18 @@ Deno.test("[A102] a status that cannot be written or read stops nobody", () => {
   board.heard("session_opened", { connection: "websocket" });
   for (const text of [null, "", "{", "[]", '{"version":1}']) assert.equal(readStatus(text), null);
 });
+
+Deno.test("[A126] status shows a newer release and why it is not in place, until that version runs", () => {
+  let last: StatusFile | null = null;
+  const board = makeBoard((text) => (last = readStatus(text)));
+  board.heard("update_available", {
+    version: "0.2.0",
+    reason: "its folder cannot be written by this account",
+  });
+  const facts = { folder: "/state", registration: REGISTRATION, last, isRunning: true };
+  assert.match(
+    statusWords(statusOf({ ...facts, version: "0.1.0" })),
+    /^Update available: "?0\.2\.0"?; .*its folder cannot be written/m,
+  );
+  assert.equal(statusOf({ ...facts, version: "0.2.0" }).update, null);
+});

@@ -26,6 +26,8 @@ export interface Status {
   readonly jobs: StatusFile["jobs"];
   readonly startedAt: string | null;
   readonly at: string | null;
+  /** A newer release that the agent knows of and has not put in place. */
+  readonly update: StatusFile["update"];
 }
 
 export function statusOf({ folder, registration, isRunning, version, last }: StatusFacts): Status {
@@ -43,6 +45,8 @@ export function statusOf({ folder, registration, isRunning, version, last }: Sta
     jobs: own?.jobs ?? [],
     startedAt: isRunning ? (own?.startedAt ?? null) : null,
     at: own?.at ?? null,
+    // What a version before this one said of it may be this one.
+    update: own?.version === version ? own.update : null,
   };
 }
 
@@ -52,11 +56,12 @@ export function exitCodeOf({ state }: Status): number {
 }
 
 export function statusWords(status: Status): string {
-  const { agentId, url, folder, version, jobs, at } = status;
+  const { agentId, url, folder, version, jobs, at, update } = status;
   return [
     `Agent: ${stateWords(status)}`,
     ...(agentId === null ? [] : [`Registered as ${agentId} at ${url}`]),
     `Version: ${version}`,
+    ...(update === null ? [] : [`Update available: ${shown(update.version)}; ${shown(update.reason)}`]),
     `State folder: ${shown(folder)}`,
     ...(jobs.length === 0 ? [] : [`${status.state === "stopped" ? `Jobs, as of ${at}` : "Jobs"}:`]),
     ...jobs.map((job) => `  ${jobWords(job)}`),

@@ -6,6 +6,7 @@ import { CONFIG_FILE } from "../config.ts";
 import { DiskError, type Disk, type Platform } from "../platform.ts";
 import { POLICY_FILE } from "../policy.ts";
 import { STATUS_FILE } from "../status-file.ts";
+import { UPDATE_FILE } from "../update/memory.ts";
 import { LOG_FOLDER } from "./logs.ts";
 
 /** In this order: cut off in between, it is no registration any more, and can be done again. */
@@ -14,6 +15,7 @@ const OWN_FILES: readonly RegExp[] = [
   /^agent\.db(-wal|-shm|-journal)?$/,
   /^reserve\.bin$/,
   new RegExp(`^${STATUS_FILE.replace(".", "\\.")}(\\.new)?$`),
+  new RegExp(`^${UPDATE_FILE.replace(".", "\\.")}(\\.new)?$`),
   /^doctor\.tmp$/,
 ];
 /** Folders with nothing in them but files of the agent's jobs. */
