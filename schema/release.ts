@@ -44,7 +44,10 @@ export const releaseVersion = z.string().regex(/^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,
 export const executableName = z
   .string()
   .max(120)
-  .regex(/^migrate-agent-[0-9a-z]+([._-][0-9a-z]+)*$/);
+  .regex(
+    /^migrate-agent-[0-9a-z]+([._-][0-9a-z]+)*$/,
+    "Give the path of an executable, as the release has it",
+  );
 
 export const releaseFile = z.strictObject({
   path: executableName,
@@ -85,6 +88,9 @@ export const signedRelease = z.strictObject({
   release: signedText,
 });
 export type SignedRelease = z.infer<typeof signedRelease>;
+
+export const releaseQuery = z.strictObject({ channel: releaseChannel.default("stable") });
+export const executableQuery = z.strictObject({ path: executableName });
 
 /** What the dashboard shows of the newest release; null while there is none. */
 export const releaseShown = z.object({

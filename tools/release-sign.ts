@@ -165,7 +165,7 @@ function main(): void {
     console.log(`Version ${VERSION} is in ${output}. To publish it, the executables first:`);
     const put = (key: string, name: string) =>
       console.log(
-        `npx wrangler r2 object put "migrate-manifests/releases/${key}" --file "${join(output, name)}" --remote`,
+        `npx wrangler r2 object put "migrate-releases/${key}" --file "${join(output, name)}" --remote`,
       );
     for (const path of paths) put(`executables/${path}`, path);
     put(`${values.channel}.json`, `${values.channel}.json`);

@@ -31,6 +31,7 @@ import type {
 import type { ErrorBody } from "../schema/errors.ts";
 import type { FileFailure } from "../schema/job.ts";
 import type { JobLog } from "../schema/job-log.ts";
+import type { ReleaseShown } from "../schema/release.ts";
 import type { Usage } from "../schema/reports.ts";
 import { IDEMPOTENCY_HEADER } from "./contract.ts";
 import { api as texts } from "./texts/frame.ts";
@@ -145,6 +146,7 @@ export function createApi(fetch: Fetch, onSignedOut: () => void) {
         read<Usage>(`/api/clients/${encodeURIComponent(id)}/usage`, signal),
       remove: (id: string) => write<void>("DELETE", `/api/clients/${id}`),
     },
+    release: (signal: AbortSignal) => read<ReleaseShown>("/api/release", signal),
     connections: {
       list: (query: ListQuery, signal: AbortSignal) =>
         read<Page<Connection>>(withQuery("/api/storage-connections", query), signal),

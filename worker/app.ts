@@ -19,6 +19,7 @@ import { requestLog } from "./log.ts";
 import { notFound, Problem } from "./problems.ts";
 import { agentApi } from "./routes/agent-api.ts";
 import { agentManifests } from "./routes/agent-manifests.ts";
+import { agentReleases, releases } from "./routes/releases.ts";
 import { agents } from "./routes/agents.ts";
 import { apiDocs } from "./routes/api-docs.ts";
 import { apiKeys } from "./routes/api-keys.ts";
@@ -81,6 +82,8 @@ export function createApp(): Hono<App> {
   app.route("/api/jobs", jobs);
   app.route("/api/agent", agentApi);
   app.route("/api/agent/jobs", agentManifests);
+  app.route("/api/agent/release", agentReleases);
+  app.route("/api/release", releases);
   app.route("/api/jobs", jobReports);
   app.route("/api/projects", projectReports);
   app.route("/api/clients", clientReports);

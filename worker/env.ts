@@ -19,6 +19,8 @@ export interface Env extends OutboxVariables {
   readonly ASSETS: Fetcher;
   /** Lists of every file of a run. */
   readonly MANIFESTS: R2Bucket;
+  /** What agents are updated to. */
+  readonly RELEASES: R2Bucket;
 
   /** `production` or `development`. */
   readonly ENVIRONMENT: string;

@@ -41,6 +41,7 @@ export interface Database {
 export interface Bucket {
   list(options: { prefix: string }): Promise<{ objects: { key: string; size: number }[] }>;
   delete(key: string): Promise<void>;
+  put(key: string, content: string | Uint8Array): Promise<unknown>;
 }
 interface Statement {
   first<Row>(): Promise<Row | null>;
@@ -53,6 +54,7 @@ export interface ControlPlane {
   readonly origin: string;
   readonly database: Database;
   readonly manifests: Bucket;
+  readonly releases: Bucket;
   /** The cron that is run once a minute. */
   sweep(atMs?: number): Promise<void>;
   /** All that the Worker has sent to D1 so far; none of a Worker that was built beforehand. */
@@ -124,10 +126,12 @@ export async function startControlPlane(options: {
   await worker.applyD1Migrations("DB");
   const database = (await worker.getEnv())["DB"] as Database;
   const manifests = (await worker.getEnv())["MANIFESTS"] as Bucket;
+  const releases = (await worker.getEnv())["RELEASES"] as Bucket;
   return {
     origin: url.origin,
     database,
     manifests,
+    releases,
     async sweep(atMs = Date.now()) {
       await worker.scheduled({ cron: "* * * * *", scheduledTime: new Date(atMs) });
     },

@@ -544,6 +544,8 @@ describe("the matrix", () => {
     "GET /api/agent/jobs/:id/manifest": "?epoch=1",
     "PUT /api/agent/jobs/:id/manifest": `?epoch=1&part=${DIGEST}`,
     "GET /api/agent/jobs/:id/only": "?epoch=1",
+    "GET /api/agent/release/executable": "?path=migrate-agent-0.0.0",
+    "GET /api/release/executable": "?path=migrate-agent-0.0.0",
   };
   const MATRIX_BODIES: Readonly<Record<string, unknown>> = {
     "POST /api/agent/jobs/:id/manifest": { epoch: 1, sha256: DIGEST, rows: 0, parts: [DIGEST] },

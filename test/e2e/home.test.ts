@@ -3,7 +3,8 @@
  * agent by the very line that is shown, the dashboard of an organization at work, search, notifications, downloads, a session
  * that ends, and what is typed and not saved.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,6 +12,7 @@ import { POLICY_FILE } from "../../agent/policy.ts";
 import type { Overview } from "../../schema/api.ts";
 import type { Notifications } from "../../schema/notifications.ts";
 import { ROOT } from "../../tools/environment.ts";
+import { makeKeys, makeRelease } from "../../tools/release-sign.ts";
 import { ApiClient, type Person } from "../../tools/stack/api-client.ts";
 import { launchBrowser } from "../../tools/stack/browser.ts";
 import { AGENT_FILES } from "../../ui/views/agent-facts.ts";
@@ -65,6 +67,26 @@ async function open(person: Person = {}): Promise<Page> {
 async function signIn(page: Page, person: Person = {}): Promise<void> {
   await page.goto(ApiClient.signInLink(world.controlPlane.url, world.devSecret, person));
   await page.waitForURL(`${world.controlPlane.url}/`);
+}
+
+/** A release with a program for one kind of machine, signed and published as an operator does it. */
+async function publishLinux(): Promise<{ bytes: Buffer; sha256: string }> {
+  const [executables, keys, output] = [
+    join(world.folder, "built"),
+    join(world.folder, "keys"),
+    join(world.folder, "out"),
+  ];
+  const bytes = randomBytes(3_000_000);
+  mkdirSync(executables);
+  writeFileSync(join(executables, "migrate-agent-x86_64-unknown-linux-gnu"), bytes);
+  const nowMs = Date.now();
+  makeKeys(keys, nowMs);
+  const kind = { channel: "stable", rolloutPercent: 100, days: 30, version: "9.8.7" };
+  const { paths } = makeRelease({ executables, keys, output, ...kind, nowMs });
+  for (const name of paths)
+    await world.controlPlane.putObject("migrate-releases", `executables/${name}`, join(output, name));
+  await world.controlPlane.putObject("migrate-releases", "stable.json", join(output, "stable.json"));
+  return { bytes, sha256: createHash("sha256").update(bytes).digest("hex") };
 }
 
 /** At the end of each test: nothing was blocked, nothing failed that should not have. */
@@ -222,13 +244,26 @@ test("[U74] the bell counts what needs a person, each with its link and next ste
 
 test("[U77] the downloads page says what there is, and what a firewall has to let through", async () => {
   await go("/downloads");
-  await see("no-download").waitFor();
+  await see("no-download").getByText("no finished download").waitFor();
   await see("hosts").getByText(new URL(world.controlPlane.url).port).waitFor();
   expect(await see("hosts").locator("dt").count()).toBe(2);
   await pictures("downloads");
   await see("system-linux").click();
   await see("facts-linux").getByText("sha256sum ./migrate-agent").waitFor();
   await pictures("downloads-linux");
+  const { bytes, sha256 } = await publishLinux();
+  await owner.reload();
+  await see("system-linux").click();
+  await see("release-version").getByText("9.8.7").waitFor();
+  await see("facts-linux").getByText(sha256).waitFor();
+  // That of the other machine is not in the release.
+  await see("no-download").getByText("does not have every program").waitFor();
+  await pictures("downloads-release");
+  const taking = owner.waitForEvent("download");
+  await see("take-x86_64-unknown-linux-gnu").click();
+  const download = await taking;
+  expect(download.suggestedFilename()).toBe("migrate-agent");
+  expect(readFileSync(await download.path()).equals(bytes)).toBe(true);
   expectNoComplaint();
 });
 

@@ -13,6 +13,8 @@ export interface ControlPlane {
   readonly pid: number;
   /** Fires the cron trigger, which nobody does locally by itself. */
   tick(): Promise<void>;
+  /** Puts a file into one of its buckets, as an operator does. */
+  putObject(bucket: string, key: string, file: string): Promise<void>;
   /** Ends it without any warning, as a power cut does. */
   killHard(): Promise<void>;
   stop(): Promise<void>;
@@ -34,14 +36,16 @@ export async function startControlPlane(options: {
   writeFileSync(secretsFile, lines.join(""), { mode: 0o600 });
 
   const config = options.configPath === undefined ? [] : ["--config", options.configPath];
-  const migrate = wrangler(
-    [...config, "d1", "migrations", "apply", "DB", "--local", "--persist-to", state],
-    options.dataDir,
-  );
-  await waitFor("The preparation of the database", async () => migrate.exitCode ?? undefined, {
-    limitMs: START_LIMIT_MS,
-  }).finally(() => migrate.kill("SIGKILL"));
-  if (migrate.exitCode !== 0) throw new Error(`Cannot prepare the database:\n${migrate.lastLines()}`);
+  /** Something done to its state, and not by it. */
+  const act = async (what: string, words: readonly string[]) => {
+    const local = ["--local", "--persist-to", state];
+    const action = wrangler([...config, ...words, ...local], options.dataDir);
+    await waitFor(what, async () => action.exitCode ?? undefined, { limitMs: START_LIMIT_MS }).finally(() =>
+      action.kill("SIGKILL"),
+    );
+    if (action.exitCode !== 0) throw new Error(`${what} failed:\n${action.lastLines()}`);
+  };
+  await act("The preparation of the database", ["d1", "migrations", "apply", "DB"]);
   const assets = options.assetsDir === undefined ? [] : ["--assets", options.assetsDir];
   const child = wrangler(
     [
@@ -73,6 +77,8 @@ export async function startControlPlane(options: {
     url,
     pid: child.pid,
     tick,
+    putObject: (bucket, key, file) =>
+      act(`Putting ${key}`, ["r2", "object", "put", `${bucket}/${key}`, "--file", file]),
     async killHard() {
       clearInterval(timer);
       child.kill("SIGKILL");

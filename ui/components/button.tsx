@@ -28,10 +28,15 @@ export function Button(
   );
 }
 
-/** A link that looks like a button, for what opens a page. */
-export function LinkButton(props: LookProps & { href: string }) {
+/** A link that looks like a button, for what opens a page or is taken along as a file. */
+export function LinkButton(props: LookProps & { href: string; download?: boolean }) {
   return (
-    <a class={`button button-${props.look ?? "plain"}`} href={props.href} data-testid={props.testId}>
+    <a
+      class={`button button-${props.look ?? "plain"}`}
+      href={props.href}
+      download={props.download}
+      data-testid={props.testId}
+    >
       {props.icon && <Icon name={props.icon} size={16} />}
       {props.children}
     </a>

@@ -7,6 +7,14 @@ export const downloadsPage = {
   registerAgent: "Register agent",
   thereNoFinishedDownload:
     "There is no finished download yet. Whoever runs this dashboard makes the program from its source, with the command below, and hands it on together with its SHA-256.",
+  notInThisRelease:
+    "The newest release does not have every program of this system. Those that are missing are made from the source, with the command below.",
+  version: "Version",
+  versionOf: (version: Shown, date: Shown) => `${version}, of ${date}`,
+  forMachine: (machine: Shown) => `For ${machine}`,
+  download: "Download",
+  sizeOfTheProgram: (size: Shown) => `One program of ${size}. It needs no installer.`,
+  itsSha256: "Its SHA-256. Compare it with what the command at the end prints on the machine itself.",
   systemOfTheMachine: "System of the machine",
   whatTheAgentKeeps: "What the agent keeps",
   needs: "Needs",

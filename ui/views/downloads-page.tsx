@@ -6,7 +6,9 @@ import { CopyButton } from "../components/copy-button.tsx";
 import { Facts } from "../components/figures.tsx";
 import { Loaded, Notice } from "../components/loaded.tsx";
 import { Card, Page } from "../components/page.tsx";
+import { formatBytes, formatDate } from "../format.ts";
 import { type AgentHost, createAgentHosts } from "../models/agent-hosts.ts";
+import { createRelease, executablePath, type Release, type ReleasedFile } from "../models/release.ts";
 import type { App } from "../models/app.ts";
 import { pathOf } from "../models/router.ts";
 import { AGENT_FACTS, AGENT_FILES, buildCommand } from "./agent-facts.ts";
@@ -16,6 +18,7 @@ import { downloadsPage as texts } from "../texts/downloads.ts";
 
 export function DownloadsPage({ app }: { app: App }) {
   const [system, setSystem] = useState<System>("windows");
+  const release = usePageModel(() => createRelease(app));
   return (
     <Page
       title={texts.downloads}
@@ -29,9 +32,6 @@ export function DownloadsPage({ app }: { app: App }) {
       }
       narrow
     >
-      <Notice tone="warning" testId="no-download">
-        {texts.thereNoFinishedDownload}
-      </Notice>
       <Card>
         <div class="tabs tabs-inside" role="group" aria-label={texts.systemOfTheMachine}>
           {SYSTEMS.map((item) => (
@@ -47,7 +47,9 @@ export function DownloadsPage({ app }: { app: App }) {
             </button>
           ))}
         </div>
-        <SystemFacts app={app} system={system} />
+        <Loaded remote={release.remote.value} onRetry={release.open}>
+          {(shown) => <SystemFacts app={app} system={system} release={shown.release} />}
+        </Loaded>
       </Card>
       <FirewallCard app={app} />
       <Card title={texts.whatTheAgentKeeps}>
@@ -64,12 +66,23 @@ export function DownloadsPage({ app }: { app: App }) {
   );
 }
 
-function SystemFacts({ app, system }: { app: App; system: System }) {
+function SystemFacts({ app, system, release }: { app: App; system: System; release: Release }) {
   const facts = AGENT_FACTS[system];
+  const fileOf = (target: string) => release?.files.find((file) => file.target === target);
+  const unreleased = facts.builds.filter(({ target }) => fileOf(target) === undefined);
   return (
     <div class="downloads-system" data-testid={`facts-${system}`}>
       <Facts
         facts={[
+          ...(release === null
+            ? []
+            : [
+                {
+                  title: texts.version,
+                  value: texts.versionOf(release.version, formatDate(release.releasedAt)),
+                  testId: "release-version",
+                },
+              ]),
           { title: texts.needs, value: facts.needs },
           { title: texts.memory, value: texts.up200MbWhile },
           { title: texts.tried, value: system === "linux" ? texts.onX64 : texts.notByUsYet },
@@ -83,7 +96,16 @@ function SystemFacts({ app, system }: { app: App; system: System }) {
           },
         ]}
       />
-      {facts.builds.map((build) => (
+      {facts.builds.map(({ target, machine }) => {
+        const file = fileOf(target);
+        return file && <Executable key={target} app={app} machine={machine} file={file} />;
+      })}
+      {unreleased.length > 0 && (
+        <Notice tone="warning" testId="no-download">
+          {release === null ? texts.thereNoFinishedDownload : texts.notInThisRelease}
+        </Notice>
+      )}
+      {unreleased.map((build) => (
         <Line
           key={build.target}
           app={app}
@@ -93,6 +115,27 @@ function SystemFacts({ app, system }: { app: App; system: System }) {
         />
       ))}
       <Line app={app} title={texts.checkIt} text={facts.checksum} note={texts.machineWhereRunWhat} />
+    </div>
+  );
+}
+
+function Executable({ app, machine, file }: { app: App; machine: string; file: ReleasedFile }) {
+  return (
+    <div class="code-way" data-testid={`executable-${file.target}`}>
+      <h2>{texts.forMachine(machine)}</h2>
+      <div class="code-way-foot">
+        <LinkButton look="primary" href={executablePath(file)} download testId={`take-${file.target}`}>
+          {texts.download}
+        </LinkButton>
+        <p class="muted">{texts.sizeOfTheProgram(formatBytes(file.sizeBytes))}</p>
+      </div>
+      <pre class="command" tabIndex={0}>
+        {file.sha256}
+      </pre>
+      <div class="code-way-foot">
+        <CopyButton text={file.sha256} label={texts.copy} copy={app.copy} />
+        <p class="muted">{texts.itsSha256}</p>
+      </div>
     </div>
   );
 }

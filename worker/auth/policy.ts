@@ -88,6 +88,9 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "POST /api/agents/:id/approve": "admin",
   "POST /api/agents/:id/refuse": "admin",
 
+  "GET /api/release": "viewer",
+  "GET /api/release/executable": "viewer",
+
   "GET /api/jobs": "viewer",
   "POST /api/jobs": "member",
   "GET /api/jobs/:id": "viewer",
@@ -120,6 +123,8 @@ export const POLICIES: Readonly<Record<string, Policy>> = {
   "PUT /api/agent/jobs/:id/manifest": "agent",
   "POST /api/agent/jobs/:id/manifest": "agent",
   "GET /api/agent/jobs/:id/only": "agent",
+  "GET /api/agent/release": "agent",
+  "GET /api/agent/release/executable": "agent",
   "POST /api/agent/jobs/:id/quarantine": "agent",
 };
 

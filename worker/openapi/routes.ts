@@ -62,6 +62,7 @@ import {
   tableQuery,
   usage,
 } from "../../schema/reports.ts";
+import { executableQuery, releaseQuery, releaseShown } from "../../schema/release.ts";
 import { webhook, webhookCreate, webhookMade, webhookTested } from "../../schema/webhooks.ts";
 import { memberPage, sessionPage, sessionQuery, sessionsRevoked } from "../../schema/sessions.ts";
 
@@ -392,6 +393,16 @@ export const DESCRIBED: Readonly<Record<string, Described>> = {
     makesOnce: true,
     answer: makes(job),
     errors: ["CONFLICT", "NO_AZURE_CONNECTION"],
+  },
+  "GET /api/release": {
+    summary: "The newest release of the agent, with its executables",
+    query: releaseQuery,
+    answer: shows(releaseShown),
+  },
+  "GET /api/release/executable": {
+    summary: "An executable of the agent, by the path it has in the release",
+    query: executableQuery,
+    answer: text("application/octet-stream"),
   },
   "GET /api/jobs/:id/report.json": {
     summary: "The report of a job's newest run",
