@@ -11,6 +11,8 @@ export interface StorageProxy {
   readonly connectionString: string;
   /** Body bytes of accepted writes, repeats included. */
   readonly acceptedBytes: () => number;
+  /** Requests that write, whether they were answered or not. */
+  readonly begunWrites: () => number;
   /** How often each write was accepted, by blob and block (`""` for a whole blob; commits do not count). */
   readonly accepted: ReadonlyMap<string, number>;
   /** Added to each write before it is passed on. */
@@ -24,9 +26,11 @@ export async function startStorageProxy(connectionString: string): Promise<Stora
   const target = new URL(/BlobEndpoint=([^;]+)/.exec(connectionString)?.[1] ?? "");
   const accepted = new Map<string, number>();
   let acceptedBytes = 0;
+  let begunWrites = 0;
   const proxy = {
     connectionString: "",
     acceptedBytes: () => acceptedBytes,
+    begunWrites: () => begunWrites,
     accepted,
     delayMs: 0,
     denied: false,
@@ -37,6 +41,7 @@ export async function startStorageProxy(connectionString: string): Promise<Stora
   };
 
   const server = createServer((incoming, answer) => {
+    if (incoming.method === "PUT") begunWrites += 1;
     if (proxy.denied) return deny(incoming, answer);
     // Read whole, as the emulator must have it before it can answer; the blocks of these tests are small.
     const chunks: Buffer[] = [];

@@ -28,8 +28,8 @@ export interface AuditModel {
   readonly choice: ReadonlySignal<AuditChoice>;
   readonly isFiltered: ReadonlySignal<boolean>;
   readonly members: ReadonlySignal<readonly Member[]>;
-  /** Names of people, agents and keys, by id. */
-  readonly names: ReadonlySignal<ReadonlyMap<string, string>>;
+  /** Names of people, agents and keys, by id; null until those of people are there. */
+  readonly names: ReadonlySignal<ReadonlyMap<string, string> | null>;
   readonly collecting: ReadonlySignal<boolean>;
   choose(change: Partial<AuditChoice>): void;
   clear(): void;
@@ -76,11 +76,10 @@ export function createAudit({ api, toasts }: { api: Api; toasts: ToastsModel }):
     choice,
     isFiltered: computed(() => Object.values(choice.value).some((value) => value !== "")),
     members: computed(() => members.value.value ?? []),
-    names: computed(
-      () =>
-        new Map(
-          [...(members.value.value ?? []), ...(others.value.value ?? [])].map(({ id, name }) => [id, name]),
-        ),
+    names: computed(() =>
+      members.value.value === null
+        ? null
+        : new Map([...members.value.value, ...(others.value.value ?? [])].map(({ id, name }) => [id, name])),
     ),
     collecting,
     choose(change) {

@@ -93,6 +93,7 @@ export const auditWords = {
   deletedAWebhook: "Deleted a webhook",
   switchedOffWebhookKept: "Switched off a webhook that kept failing",
   switchedOnAWebhook: "Switched on a webhook",
+  aMember: "A member",
   aFormerMember: "A former member",
   anAgent: "An agent",
   agent: (name: Shown) => `Agent ${name}`,

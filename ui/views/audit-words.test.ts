@@ -19,6 +19,7 @@ const NAMES = new Map([["usr_1", "Olivia Owner"]]);
 test("[U38] an entry says who, what, and what matters of the details; what is not known does no harm", () => {
   expect(actorWords(ENTRY, NAMES)).toBe("Olivia Owner");
   expect(actorWords({ ...ENTRY, actorId: "usr_2" }, NAMES)).toBe("A former member");
+  expect(actorWords({ ...ENTRY, actorId: "usr_2" }, null)).toBe("A member");
   expect(actorWords({ ...ENTRY, actorKind: "system", actorId: null }, NAMES)).toBe("Migrate itself");
   expect(detailWords({ ...ENTRY, details: { from: "member", to: "admin", jtiHash: "x" } }, NAMES)).toBe(
     "from member, to admin",

@@ -66,14 +66,15 @@ export function actionWords(action: string): string {
   return (Object.hasOwn(ACTION_WORDS, action) ? ACTION_WORDS[action] : null) ?? action;
 }
 
-export type Names = ReadonlyMap<string, string>;
+/** Null until it is known who belongs to the organization: nobody is called a former member before. */
+export type Names = ReadonlyMap<string, string> | null;
 
 /** Who did it, as far as it is known here: a person or agent that is gone is still one. */
 export function actorWords({ actorKind, actorId }: AuditEntry, names: Names): string {
-  const name = actorId === null ? undefined : names.get(actorId);
+  const name = actorId === null ? undefined : names?.get(actorId);
   switch (actorKind) {
     case "user":
-      return name ?? texts.aFormerMember;
+      return name ?? (names === null ? texts.aMember : texts.aFormerMember);
     case "agent":
       return name === undefined ? texts.anAgent : texts.agent(name);
     case "api_key":
@@ -106,7 +107,7 @@ const DETAIL_TITLES: Readonly<Record<string, string>> = {
 /** The details that mean something to a reader, `role viewer, name Acme`; ids and hashes are in the export. */
 export function detailWords({ details }: AuditEntry, names: Names): string {
   const userId = details?.["userId"];
-  const whose = typeof userId === "string" ? names.get(userId) : undefined;
+  const whose = typeof userId === "string" ? names?.get(userId) : undefined;
   const parts = Object.entries(details ?? {}).flatMap(([key, value]) => {
     const title = Object.hasOwn(DETAIL_TITLES, key) ? DETAIL_TITLES[key] : undefined;
     const text = wordsOfValue(value);
