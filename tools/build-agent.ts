@@ -1,5 +1,6 @@
 /**
- * `npm run build:agent [-- --target <triple>]`: the agent as one executable, by `deno compile`.
+ * `npm run build:agent [-- --target <triple>]`: the agent as one executable, by `deno compile`. `--source` names another folder
+ * with the source in it, `--output` the file to make.
  *
  * `--bundle --exclude node_modules` embeds what the agent imports and nothing else; without them all of node_modules goes in.
  * Deno downloads the base it builds upon, unless `DENORT_BIN` names one (it must be of the Deno version in `package.json`).
@@ -13,7 +14,13 @@ import { childEnvironment, ROOT } from "./environment.ts";
 
 const BUILD_LIMIT_MS = 10 * 60_000;
 
-const { values } = parseArgs({ options: { target: { type: "string" }, output: { type: "string" } } });
+const { values } = parseArgs({
+  options: {
+    target: { type: "string" },
+    output: { type: "string" },
+    source: { type: "string", default: ROOT },
+  },
+});
 const folder = join(ROOT, "dist/agent");
 const output =
   values.output ??
@@ -31,10 +38,10 @@ const words = [
   ...(values.target === undefined ? [] : ["--target", values.target]),
   "--output",
   output,
-  join(ROOT, "agent/main.ts"),
+  join(values.source, "agent/main.ts"),
 ];
 const built = spawnSync(join(ROOT, "node_modules/deno/deno"), words, {
-  cwd: ROOT,
+  cwd: values.source,
   env: childEnvironment(),
   stdio: "inherit",
   timeout: BUILD_LIMIT_MS,

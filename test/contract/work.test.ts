@@ -1264,6 +1264,8 @@ describe("lists", () => {
       // Bounded, and without pages.
       "GET /api/notifications",
       "GET /api/overview",
+      // One, and the same for everybody.
+      "GET /api/release",
       "GET /api/session",
       "GET /api/sessions",
     ]);
