@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Agent, Page } from "../../schema/api.ts";
 import { NODE, ROOT } from "../../tools/environment.ts";
-import { makeKeys, makeRelease } from "../../tools/release-sign.ts";
+import { makeKeys } from "../../tools/release-sign.ts";
 import { startAgent, type AgentProcess } from "../../tools/stack/agent-process.ts";
 import { makePlainTree, sha256 } from "./source-tree.ts";
 import { startStorageProxy, type StorageProxy } from "./storage-proxy.ts";
@@ -150,14 +150,10 @@ function build(version: string, ...changes: (readonly [string, string, string])[
 }
 
 async function publish(version: string, executable: string): Promise<void> {
-  const [built, output] = [join(folder, `built-${version}`), join(folder, `release-${version}`)];
-  mkdirSync(built);
-  copyFileSync(executable, join(built, `migrate-agent-${TARGET}`));
-  const kind = { channel: "stable", rolloutPercent: 100, days: 30, version };
-  const { paths } = makeRelease({ executables: built, keys, output, ...kind, nowMs: Date.now() });
-  for (const name of paths)
-    await world.controlPlane.putObject("migrate-releases", `executables/${name}`, join(output, name));
-  await world.controlPlane.putObject("migrate-releases", "stable.json", join(output, "stable.json"));
+  const executables = join(folder, `built-${version}`);
+  mkdirSync(executables);
+  copyFileSync(executable, join(executables, `migrate-agent-${TARGET}`));
+  await world.publishRelease({ executables, keys, version });
 }
 
 async function agentThat(isMeant: (agent: Agent) => boolean): Promise<Agent> {

@@ -17,6 +17,7 @@ import type {
   RegistrationCodeMade,
 } from "../../schema/api.ts";
 import { isFinal } from "../../schema/job.ts";
+import { makeRelease } from "../../tools/release-sign.ts";
 import { startAgent, type AgentProcess } from "../../tools/stack/agent-process.ts";
 import { ApiClient } from "../../tools/stack/api-client.ts";
 import { startAzurite } from "../../tools/stack/azurite.ts";
@@ -97,6 +98,17 @@ export class World {
     for (const stop of this.#stops.toReversed()) await stop();
     await this.controlPlane.stop();
     if (!this.keepFolder) rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Signs a release and publishes it, as an operator does. `executables`: a folder with `migrate-agent-<target>` in it. */
+  async publishRelease(release: { executables: string; keys: string; version: string }): Promise<void> {
+    const output = join(this.folder, `release-${release.version}`);
+    const kind = { channel: "stable", rolloutPercent: 100, days: 30, nowMs: Date.now() };
+    const { paths } = makeRelease({ ...release, ...kind, output });
+    // What it names comes first.
+    const files = [...paths.map((name) => [`executables/${name}`, name]), ["stable.json", "stable.json"]];
+    for (const [key = "", name = ""] of files)
+      await this.controlPlane.putObject("migrate-releases", key, join(output, name));
   }
 
   /** Kills workerd without warning and starts it again on the same state and port. */

@@ -22,7 +22,7 @@ test("a port is the wanted one if that is free, else another free one", async ()
 });
 
 test("a found port is none that the system gives to somebody's connection in the meantime", async () => {
-  const given = await Promise.all(Array.from({ length: 20 }, () => listen(0)));
   const found = await Promise.all(Array.from({ length: 20 }, () => findPort()));
-  expect(Math.max(...found)).toBeLessThan(Math.min(...given));
+  // Where Linux begins to give them away unless it was set otherwise (`ip_local_port_range`); other systems begin at 49,152.
+  expect(Math.max(...found)).toBeLessThan(32_768);
 });
