@@ -1,5 +1,5 @@
 /** The frame around every page (Hub Bar, navigation, toasts), and which page stands in it. */
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Session } from "../schema/api.ts";
 import { Badge, StateDot } from "./components/badge.tsx";
 import { Button } from "./components/button.tsx";
@@ -96,10 +96,11 @@ function Frame({ app, session }: { app: App; session: Session }) {
   // Without the query, which only says how a list is shown.
   const path = pathOf(route).split("?")[0] ?? "";
   const pathSeen = useRef(path);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (pathSeen.current === path) return;
     pathSeen.current = path;
-    // As after a real page load: from the top, and a screen reader hears the new page's name.
+    // As after a real page load: from the top, and a screen reader hears the new page's name. Before it is painted: later
+    // the focus would be taken from who already types.
     scrollTo(0, 0);
     main.current?.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
   }, [path]);

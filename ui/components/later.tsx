@@ -4,7 +4,7 @@
  * After a deployment the old page's files are gone, so a page that cannot be fetched offers to load everything anew.
  */
 import type { ComponentType, VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { Button } from "./button.tsx";
 import { EmptyState } from "./empty-state.tsx";
 import { later as texts } from "../texts/frame.ts";
@@ -34,8 +34,9 @@ export function later<Props extends object>(
         isOpen = false;
       };
     }, []);
-    // The frame moves the focus to the new page's name, which was not there yet when the path changed.
-    useEffect(() => {
+    // The frame moves the focus to the new page's name, which was not there yet when the path changed. Before the page is
+    // painted: later it would be taken from who already types.
+    useLayoutEffect(() => {
       if (state === "ready" && what === "page")
         document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
     }, [state]);
